@@ -1,0 +1,64 @@
+//! Standard output that remembers whether its reader has gone, so that `windrow … | head` ends quietly.
+
+use std::cell::Cell;
+use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
+use std::rc::Rc;
+
+/// Standard output, buffered. Clones share what they know, not their buffers; use one at a time and flush it.
+#[derive(Debug)]
+pub struct Out {
+    inner: BufWriter<Stdout>,
+    closed: Closed,
+}
+
+/// Whether the reader of standard output has gone.
+#[derive(Clone, Debug, Default)]
+pub struct Closed(Rc<Cell<bool>>);
+
+impl Closed {
+    /// Whether a write has found the pipe broken.
+    pub fn is_set(&self) -> bool {
+        self.0.get()
+    }
+}
+
+impl Out {
+    /// Standard output.
+    pub fn new(closed: &Closed) -> Out {
+        Out { inner: BufWriter::with_capacity(64 << 10, io::stdout()), closed: closed.clone() }
+    }
+
+    fn note<T>(&self, result: io::Result<T>) -> io::Result<T> {
+        if let Err(error) = &result
+            && error.kind() == io::ErrorKind::BrokenPipe
+        {
+            self.closed.0.set(true);
+        }
+        result
+    }
+}
+
+impl Write for Out {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let result = self.inner.write(bytes);
+        self.note(result)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let result = self.inner.flush();
+        self.note(result)
+    }
+}
+
+/// Prints a line for whoever reads standard output; a reader that has gone is not an error.
+pub fn say(line: &str) {
+    let _ = writeln!(io::stdout(), "{line}");
+}
+
+/// The width to fit, when standard output is a terminal.
+pub fn terminal_width() -> Option<usize> {
+    if !io::stdout().is_terminal() {
+        return None;
+    }
+    Some(console::Term::stdout().size_checked().map_or(80, |(_, columns)| usize::from(columns)))
+}

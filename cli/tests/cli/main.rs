@@ -1,0 +1,8 @@
+//! The `windrow` binary as a person or a script sees it: real processes, exit codes, what they print and what they leave.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod arguments;
+mod cluster;
+mod sql;
+mod tpch;
+mod windrow;

@@ -1,0 +1,168 @@
+//! A statement that runs, and its rows.
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use tonic::Streaming;
+use windrow_common::{Error, ErrorKind, JobId, JobReport, Result};
+use windrow_coordinator::{ExecutionUpdate, Statement};
+use windrow_engine::exchange::block::{Block, decode};
+use windrow_engine::scalar::inline_schema;
+use windrow_proto::control as wire;
+use windrow_proto::report::report_from_wire;
+use windrow_proto::status::{from_status, id_from_bytes, is_ours};
+
+/// Tasks done of all, for progress bars.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Tasks accepted.
+    pub done: u32,
+    /// Tasks running.
+    pub running: u32,
+    /// All tasks.
+    pub total: u32,
+}
+
+/// What comes next of an execution.
+#[derive(Debug)]
+pub enum Update {
+    /// Rows.
+    Batch(RecordBatch),
+    /// How far it is.
+    Progress(Progress),
+}
+
+/// A running statement. Dropping it cancels the job.
+#[derive(Debug)]
+pub struct Execution {
+    schema: SchemaRef,
+    job: Option<JobId>,
+    report: Option<JobReport>,
+    source: Source,
+}
+
+#[derive(Debug)]
+enum Source {
+    Local(Statement),
+    Remote(Box<Streaming<wire::ExecuteEvent>>),
+}
+
+/// Something heard of a statement.
+enum News {
+    Accepted { job: Option<JobId>, schema: SchemaRef },
+    Update(Update),
+    Done(JobReport),
+}
+
+impl Execution {
+    pub(crate) async fn local(statement: Statement) -> Result<Self> {
+        Self::accepted(Source::Local(statement)).await
+    }
+
+    pub(crate) async fn remote(events: Streaming<wire::ExecuteEvent>) -> Result<Self> {
+        Self::accepted(Source::Remote(Box::new(events))).await
+    }
+
+    async fn accepted(source: Source) -> Result<Self> {
+        let schema = std::sync::Arc::new(arrow::datatypes::Schema::empty());
+        let mut execution = Self { schema, job: None, report: None, source };
+        match execution.news().await? {
+            News::Accepted { job, schema } => {
+                execution.job = job;
+                execution.schema = schema;
+                Ok(execution)
+            }
+            News::Update(_) | News::Done(_) => Err(Error::internal("rows came before their schema")),
+        }
+    }
+
+    /// The schema of the rows.
+    pub fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+
+    /// The job, unless the statement needed none.
+    pub fn job(&self) -> Option<JobId> {
+        self.job
+    }
+
+    /// The next rows or news of progress; `None` after the last row, when the job has succeeded. An error ends it.
+    pub async fn next(&mut self) -> Result<Option<Update>> {
+        if self.report.is_some() {
+            return Ok(None);
+        }
+        match self.news().await? {
+            News::Update(update) => Ok(Some(update)),
+            News::Done(report) => {
+                self.report = Some(report);
+                Ok(None)
+            }
+            News::Accepted { .. } => Err(Error::internal("a statement was accepted twice")),
+        }
+    }
+
+    /// The job's report; there after `next` has said `None`.
+    pub fn report(&self) -> Option<&JobReport> {
+        self.report.as_ref()
+    }
+
+    /// Reads to the end.
+    pub async fn collect(mut self) -> Result<(Vec<RecordBatch>, JobReport)> {
+        let mut batches = vec![];
+        while let Some(update) = self.next().await? {
+            if let Update::Batch(batch) = update {
+                batches.push(batch);
+            }
+        }
+        Ok((batches, self.report.unwrap_or_default()))
+    }
+
+    async fn news(&mut self) -> Result<News> {
+        match &mut self.source {
+            Source::Local(statement) => {
+                let update = statement.next().await.unwrap_or_else(|| Err(cut_short()))?;
+                Ok(match update {
+                    ExecutionUpdate::Accepted { job, schema } => News::Accepted { job, schema },
+                    ExecutionUpdate::Progress { done, running, total } => {
+                        News::Update(Update::Progress(Progress { done, running, total }))
+                    }
+                    ExecutionUpdate::Batch(batch) => News::Update(Update::Batch(batch)),
+                    ExecutionUpdate::Done(report) => News::Done(report),
+                })
+            }
+            Source::Remote(events) => {
+                let event = events.message().await.map_err(|status| stream_error(&status))?.ok_or_else(cut_short)?;
+                from_wire(event, &self.schema)
+            }
+        }
+    }
+}
+
+fn from_wire(event: wire::ExecuteEvent, schema: &SchemaRef) -> Result<News> {
+    use wire::execute_event::Event;
+    let malformed = || Error::new(ErrorKind::Version, "the coordinator sent something unreadable");
+    Ok(match event.event.ok_or_else(malformed)? {
+        Event::Accepted(accepted) => {
+            let job = accepted.job.map(|job| id_from_bytes(&job).map(JobId).ok_or_else(malformed)).transpose()?;
+            News::Accepted { job, schema: inline_schema(&accepted.schema)? }
+        }
+        Event::Progress(progress) => News::Update(Update::Progress(Progress {
+            done: progress.done,
+            running: progress.running,
+            total: progress.total,
+        })),
+        Event::Batch(batch) => {
+            let block = Block { rows: batch.rows, header: batch.header, body: batch.body, crc: batch.crc };
+            News::Update(Update::Batch(decode(schema, &block).map_err(Error::from)?))
+        }
+        Event::Done(done) => News::Done(report_from_wire(done.report.unwrap_or_default())?),
+    })
+}
+
+fn cut_short() -> Error {
+    Error::unavailable("the connection to the coordinator was lost before the statement ended")
+}
+
+fn stream_error(status: &tonic::Status) -> Error {
+    let error = from_status(status);
+    if is_ours(status) { error } else { error.context("the connection to the coordinator was lost") }
+}

@@ -1,0 +1,76 @@
+//! Every bound in one place, each with its reason, and const assertions between those that depend on one another.
+
+use std::time::Duration;
+
+/// Runs of one task before the job fails with the first cause. Lost workers and lost inputs do not count.
+pub const MAX_ATTEMPTS: u32 = 4;
+/// Runs of one task for any reason, so that even blameless losses cannot go on for ever.
+pub const MAX_ATTEMPTS_WITH_LOSSES: u32 = 64;
+/// Ended attempts that a worker remembers, so that a late message cannot bring one back.
+pub const MAX_TOMBSTONES: usize = 65_536;
+/// Jobs that may be passed over in one scheduling round because their next task fits on no worker now.
+pub const MAX_PASSED_OVER: usize = 64;
+/// Tries of one step of an output commit before it is given up (before the decision) or left for later (after it).
+pub const MAX_COMMIT_TRIES: u32 = 8;
+/// First pause before a step of an output commit is tried again; doubles, up to [`RETRY_BACKOFF_MAX`].
+pub const COMMIT_BACKOFF: Duration = Duration::from_millis(50);
+/// Files of one output commit that are published at once.
+pub const COMMIT_CONCURRENCY: usize = 32;
+/// First pause before a failed task is tried again; doubles with each failure.
+pub const RETRY_BACKOFF: Duration = Duration::from_millis(100);
+/// Longest pause before a failed task is tried again.
+pub const RETRY_BACKOFF_MAX: Duration = Duration::from_secs(10);
+/// How often a worker says that it is alive.
+pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
+/// Silence after which a worker is taken for dead.
+pub const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a job waits for a worker when there is none, before it fails.
+pub const NO_WORKER_PATIENCE: Duration = Duration::from_secs(30);
+/// Outputs up to this many bytes may ride in the report.
+pub const INLINE_OUTPUT_BYTES: usize = 64 << 10;
+/// Bytes of a blob that travel in one message.
+pub const BLOB_CHUNK_BYTES: usize = 1 << 20;
+/// Bytes of shuffled batches that travel in one message, before one batch alone exceeds it.
+pub const EXCHANGE_MESSAGE_BYTES: usize = 4 << 20;
+/// The largest single gRPC message that any of our ends accepts.
+pub const MAX_MESSAGE_BYTES: usize = 256 << 20;
+/// HTTP/2 window of a stream between the parts: the default of 64 KiB starves bulk transfers.
+pub const HTTP2_STREAM_WINDOW: u32 = 8 << 20;
+/// HTTP/2 window of a connection between the parts.
+pub const HTTP2_CONNECTION_WINDOW: u32 = 32 << 20;
+/// Messages waiting in one direction of a worker's stream.
+pub const LINK_QUEUE: usize = 1024;
+/// Messages waiting between a fetching stream and the operator that reads it, for each reading partition.
+pub const FETCH_QUEUE: usize = 4;
+/// Concurrent fetch streams of one reading partition, each to another worker.
+pub const FETCH_STREAMS: usize = 8;
+/// How long opening a connection may take.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How many times a fetch is tried again on the same location before its output counts as lost.
+pub const FETCH_RETRIES: u32 = 2;
+/// Nested operators of one stage's plan that are accepted.
+pub const MAX_PLAN_DEPTH: usize = 512;
+/// Nested levels of one expression that are accepted.
+pub const MAX_EXPRESSION_DEPTH: usize = 512;
+/// Stack that encoding and decoding a plan of the greatest depth may need.
+pub const PLAN_STACK_BYTES: usize = 64 << 20;
+/// Bytes of SQL text in one submission.
+pub const MAX_SQL_BYTES: usize = 16 << 20;
+/// Bytes of an error's text on the wire.
+pub const MAX_ERROR_BYTES: usize = 4 << 10;
+/// Jobs that may be queued or running at once.
+pub const MAX_JOBS: usize = 10_000;
+/// Tasks of one stage.
+pub const MAX_TASKS_PER_STAGE: usize = 1_000_000;
+/// Partitions of one exchange.
+pub const MAX_PARTITIONS: usize = 65_536;
+/// Encoded plans that a worker keeps.
+pub const PLAN_CACHE_BYTES: u64 = 256 << 20;
+/// The version of the protocol between all parts. Both ends must name the same one.
+pub const PROTOCOL_VERSION: u32 = 1;
+
+const _: () = assert!(HEARTBEAT_INTERVAL.as_millis() * 3 < HEARTBEAT_TIMEOUT.as_millis());
+const _: () = assert!(RETRY_BACKOFF.as_millis() < RETRY_BACKOFF_MAX.as_millis());
+const _: () = assert!(BLOB_CHUNK_BYTES < MAX_MESSAGE_BYTES && EXCHANGE_MESSAGE_BYTES < MAX_MESSAGE_BYTES);
+const _: () = assert!(INLINE_OUTPUT_BYTES < MAX_MESSAGE_BYTES);
+const _: () = assert!(MAX_ATTEMPTS < MAX_ATTEMPTS_WITH_LOSSES);

@@ -1,0 +1,341 @@
+//! One statement, from text to the last row: plan, submit, read the result, hand it on.
+//!
+//! Runs as one task for each statement. The rows go through a bounded channel; when its receiver is dropped the job is
+//! cancelled.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use tokio::sync::{mpsc, oneshot, watch};
+use uuid::Uuid;
+use windrow_common::{Determinism, Error, ErrorKind, JobId, JobReport, OutputReport, Result, limits};
+use windrow_control::Outcome;
+use windrow_engine::exchange::ExchangeSource;
+use windrow_engine::exchange::block::decode_inline;
+use windrow_engine::session::{EngineSession, PlanContext, Planned, PlannedJob, PlannedSink, count_row};
+use windrow_engine::sink::{self, Ending, SinkSpec, WrittenFile};
+
+use crate::driver::{Committer, Input, JobState};
+use crate::results::{Ended, ResultReader};
+use crate::service::Shared;
+
+/// Batches that wait for a slow client.
+const UPDATE_QUEUE: usize = 4;
+
+/// What a client hears of its statement, in order: `Accepted`, then any of `Progress` and `Batch`, then `Done`; or an
+/// error at any point, which ends it.
+#[derive(Debug)]
+pub enum ExecutionUpdate {
+    /// Planning is over.
+    Accepted {
+        /// The job, unless the statement needed none.
+        job: Option<JobId>,
+        /// The schema of the rows.
+        schema: SchemaRef,
+    },
+    /// Tasks accepted, running, and all.
+    Progress {
+        /// Accepted.
+        done: u32,
+        /// Running.
+        running: u32,
+        /// All.
+        total: u32,
+    },
+    /// Rows.
+    Batch(RecordBatch),
+    /// The last row was delivered, and the job has succeeded.
+    Done(JobReport),
+}
+
+/// A statement that runs. Dropping it cancels the job.
+#[derive(Debug)]
+pub struct Statement {
+    updates: mpsc::Receiver<Result<ExecutionUpdate>>,
+}
+
+impl Statement {
+    /// The next news; none after `Done` or an error.
+    pub async fn next(&mut self) -> Option<Result<ExecutionUpdate>> {
+        self.updates.recv().await
+    }
+}
+
+/// Starts a statement.
+pub(crate) fn start(shared: Arc<Shared>, session: EngineSession, sql: String) -> Statement {
+    let (sender, updates) = mpsc::channel(UPDATE_QUEUE);
+    let tasks = shared.tasks.clone();
+    tasks.spawn(async move {
+        let runner = Runner { shared, session, client: sender };
+        if let Err(error) = runner.run(&sql).await {
+            // A client that has gone away needs no error.
+            let _ = runner.client.send(Err(error)).await;
+        }
+    });
+    Statement { updates }
+}
+
+struct Runner {
+    shared: Arc<Shared>,
+    session: EngineSession,
+    client: mpsc::Sender<Result<ExecutionUpdate>>,
+}
+
+impl Runner {
+    async fn run(&self, sql: &str) -> Result<()> {
+        let context = PlanContext {
+            job: JobId(Uuid::new_v4().as_u128()),
+            cluster: *self.shared.shape.borrow(),
+            nonce: Uuid::new_v4().as_u128(),
+        };
+        match self.plan(sql.to_owned(), context).await? {
+            Planned::Done { schema, batches } => {
+                self.say(ExecutionUpdate::Accepted { job: None, schema }).await?;
+                for batch in batches {
+                    self.say(ExecutionUpdate::Batch(batch)).await?;
+                }
+                self.say(ExecutionUpdate::Done(JobReport::default())).await
+            }
+            Planned::Job(planned) => self.run_job(context.job, *planned).await,
+        }
+    }
+
+    /// Planning computes for long and so runs on threads of its own.
+    async fn plan(&self, sql: String, context: PlanContext) -> Result<Planned> {
+        let session = self.session.clone();
+        let planning = self.shared.planning.spawn(async move { session.plan(&sql, context).await });
+        let abort = planning.abort_handle();
+        tokio::select! {
+            planned = planning => planned.map_err(|e| Error::internal(format!("planning crashed: {e}")))?,
+            () = self.client.closed() => {
+                abort.abort();
+                Err(Error::cancelled())
+            }
+        }
+    }
+
+    async fn run_job(&self, job: JobId, planned: PlannedJob) -> Result<()> {
+        let last = planned.graph.stages.last().ok_or_else(|| Error::internal("a job without stages"))?;
+        let (partitions, determinism) = (last.output_partitions, last.determinism);
+        let (rows_sender, rows) = oneshot::channel();
+        let commit = planned.sink.as_ref().map(|sink| committer(sink.spec.clone(), rows_sender));
+        let job_guard = self.submit(job, &planned, commit).await?;
+        self.say(ExecutionUpdate::Accepted { job: Some(job), schema: Arc::clone(&planned.schema) }).await?;
+        let (report, outcome) = match &planned.sink {
+            None => self.deliver(job, job_guard, partitions, determinism, planned.schema).await?,
+            Some(sink) => self.write(job, job_guard, sink, rows).await?,
+        };
+        match outcome {
+            Outcome::Completed => self.say(ExecutionUpdate::Done(report)).await,
+            Outcome::Cancelled => Err(Error::cancelled()),
+            Outcome::Failed(error) => Err(error),
+        }
+    }
+
+    async fn submit(
+        &self,
+        job: JobId,
+        planned: &PlannedJob,
+        commit: Option<Committer>,
+    ) -> Result<JobGuard> {
+        for (hash, bytes) in &planned.blobs {
+            self.shared.blobs.put(job, *hash, Arc::clone(bytes))?;
+        }
+        let (reply, answer) = oneshot::channel();
+        let seed = Uuid::new_v4().as_u128();
+        let graph = Arc::new(planned.graph.clone());
+        self.tell(Input::Submit { job, seed, graph, commit, reply }).await?;
+        let accepted = answer.await.map_err(|_| gone()).and_then(|accepted| accepted);
+        match accepted {
+            Ok(state) => Ok(JobGuard { job, state, inputs: self.shared.inputs.clone(), ended: false }),
+            Err(error) => {
+                self.shared.blobs.release(job);
+                Err(error)
+            }
+        }
+    }
+
+    /// Hands a query's rows on as they can be read.
+    async fn deliver(
+        &self,
+        job: JobId,
+        mut guard: JobGuard,
+        partitions: u32,
+        determinism: Determinism,
+        schema: SchemaRef,
+    ) -> Result<(JobReport, Outcome)> {
+        let source: Arc<dyn ExchangeSource> = self.shared.result_source()?;
+        let mut reader = ResultReader::new(source, schema, partitions, determinism);
+        let mut seen = None;
+        loop {
+            let state = self.next_state(&mut guard, |state| {
+                state.ready.as_ref().is_some_and(|(number, _)| Some(*number) != seen)
+            });
+            let state = state.await?;
+            if let Some((outcome, report)) = state.ended {
+                guard.ended = true;
+                return Ok((report.as_ref().clone(), outcome));
+            }
+            let Some((number, locations)) = state.ready else { continue };
+            seen = Some(number);
+            match reader.read(&locations, &self.client).await? {
+                Ended::Complete => {
+                    self.tell(Input::Released { job }).await?;
+                    return self.wait_for_end(guard).await;
+                }
+                Ended::Lost(attempts) => self.tell(Input::OutputsLost { job, attempts }).await?,
+                Ended::Unwanted => return Err(Error::cancelled()),
+            }
+        }
+    }
+
+    async fn write(
+        &self,
+        job: JobId,
+        guard: JobGuard,
+        sink: &PlannedSink,
+        rows: oneshot::Receiver<u64>,
+    ) -> Result<(JobReport, Outcome)> {
+        let ended = self.wait_for_end(guard).await;
+        let completed = matches!(&ended, Ok((_, Outcome::Completed)));
+        if !completed {
+            // Attempts that are still being stopped find the write aborted and remove what they made.
+            return self.abort_write(job, sink, ended).await;
+        }
+        let rows = rows.await.map_err(|_| Error::internal(format!("{job} has ended without a count of its rows")))?;
+        self.written(sink, rows).await?;
+        ended
+    }
+
+    /// A write whose job did not complete is decided against, unless it was decided for before: then it has succeeded.
+    async fn abort_write(
+        &self,
+        job: JobId,
+        sink: &PlannedSink,
+        ended: Result<(JobReport, Outcome)>,
+    ) -> Result<(JobReport, Outcome)> {
+        match sink::abort(&sink.spec).await {
+            Ok(Ending::Aborted) => ended,
+            Ok(Ending::Published(summary)) => {
+                let report = ended.map(|(report, _)| report).unwrap_or_default();
+                self.written(sink, summary.rows).await?;
+                Ok((report, Outcome::Completed))
+            }
+            Err(error) => {
+                tracing::warn!(%job, %error, "what the job wrote could not be removed");
+                ended
+            }
+        }
+    }
+
+    /// Tells the client how many rows were written, and makes the table of them if they are to be one.
+    async fn written(&self, sink: &PlannedSink, rows: u64) -> Result<()> {
+        if let Some(table) = &sink.table {
+            self.session.add_table(table, &sink.spec).await?;
+        }
+        self.say(ExecutionUpdate::Batch(count_row(rows)?)).await
+    }
+
+    async fn wait_for_end(&self, mut guard: JobGuard) -> Result<(JobReport, Outcome)> {
+        loop {
+            let state = self.next_state(&mut guard, |_| false).await?;
+            if let Some((outcome, report)) = state.ended {
+                guard.ended = true;
+                return Ok((report.as_ref().clone(), outcome));
+            }
+        }
+    }
+
+    /// Waits until the job has ended or `wanted` holds, telling the client of progress meanwhile.
+    async fn next_state(&self, guard: &mut JobGuard, wanted: impl Fn(&JobState) -> bool) -> Result<JobState> {
+        let mut told = (0, 0, 0);
+        loop {
+            let state = guard.state.borrow_and_update().clone();
+            if state.progress != told {
+                told = state.progress;
+                let (done, running, total) = told;
+                // News of progress may be dropped when the client is slow.
+                let _ = self.client.try_send(Ok(ExecutionUpdate::Progress { done, running, total }));
+            }
+            if state.ended.is_some() || wanted(&state) {
+                return Ok(state);
+            }
+            tokio::select! {
+                changed = guard.state.changed() => changed.map_err(|_| gone())?,
+                () = self.client.closed() => return Err(Error::cancelled()),
+            }
+        }
+    }
+
+    async fn say(&self, update: ExecutionUpdate) -> Result<()> {
+        self.client.send(Ok(update)).await.map_err(|_| Error::cancelled())
+    }
+
+    async fn tell(&self, input: Input) -> Result<()> {
+        self.shared.inputs.send(input).await.map_err(|_| gone())
+    }
+}
+
+/// Cancels its job when it is dropped before the job has ended.
+struct JobGuard {
+    job: JobId,
+    state: watch::Receiver<JobState>,
+    inputs: mpsc::Sender<Input>,
+    ended: bool,
+}
+
+impl Drop for JobGuard {
+    fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
+        let (inputs, job) = (self.inputs.clone(), self.job);
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            // Lives only until the driver has taken the message.
+            runtime.spawn(async move {
+                let _ = inputs.send(Input::Cancel { job }).await;
+            });
+        }
+    }
+}
+
+fn gone() -> Error {
+    Error::new(ErrorKind::Unavailable, "the coordinator is shutting down")
+}
+
+/// Publishes what the accepted attempts wrote, and says how many rows that were.
+fn committer(spec: SinkSpec, rows: oneshot::Sender<u64>) -> Committer {
+    Box::new(move |outputs: Vec<OutputReport>| {
+        Box::pin(async move {
+            let schema = sink::written::schema();
+            let mut batches = vec![];
+            for output in &outputs {
+                let inline = output
+                    .inline
+                    .as_ref()
+                    .ok_or_else(|| Error::internal("the list of written files did not ride in its report"))?;
+                batches.extend(decode_inline(&schema, inline).map_err(Error::from)?);
+            }
+            let published = publish(&spec, sink::rows_of(&batches)?).await?;
+            let _ = rows.send(published);
+            Ok(())
+        })
+    })
+}
+
+/// Publishes, going on after errors that may pass; every step of it may be repeated.
+async fn publish(spec: &SinkSpec, files: Vec<WrittenFile>) -> Result<u64> {
+    let mut tries = 1;
+    loop {
+        match sink::publish(spec, files.clone()).await {
+            Ok(published) => return Ok(published.rows),
+            Err(error) if error.kind.is_retryable() && tries < limits::MAX_COMMIT_TRIES => {
+                tracing::warn!(%error, tries, "publishing is tried again");
+                tokio::time::sleep(limits::COMMIT_BACKOFF * tries).await;
+                tries += 1;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! The I/O shell of the control core on the coordinator's side: one driver loop, workers' connections, journal, blobs,
+//! commits, results, and the services through which workers and clients come in.
+//!
+//! ```text
+//!   clients ─► sessions ─► execution (plan, submit, read results) ─┐
+//!                                                                  ├─► driver: owns control::Scheduler, no lock around it
+//!   workers ◄─► links (one stream each) ──────────────────────────-┘        └─► journal, commits
+//! ```
+#![warn(missing_docs)]
+#![forbid(unsafe_code)]
+
+pub mod blobs;
+mod driver;
+pub mod execution;
+pub mod journal;
+mod links;
+mod results;
+mod rpc;
+pub mod service;
+
+pub use execution::{ExecutionUpdate, Statement};
+pub use service::{Coordinator, CoordinatorHandle, ResultSource, WorkerInfo};

@@ -1,0 +1,104 @@
+//! Reading a job's result from where its last stage left it, and handing it on batch by batch.
+//!
+//! Rows come only from accepted attempts. When an output is lost after some of its rows were handed on, a new attempt's
+//! rows may continue it only if the stage is `Exact`; otherwise the job ends with an error rather than with a mixture.
+
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use futures::StreamExt;
+use tokio::sync::mpsc;
+use windrow_common::{AttemptId, Determinism, Error, ErrorKind, Location, Result};
+use windrow_engine::error::classify;
+use windrow_engine::exchange::{ExchangeSource, ReadRequest};
+
+use crate::execution::ExecutionUpdate;
+
+/// How far a result was read.
+#[derive(Debug)]
+pub struct ResultReader {
+    source: Arc<dyn ExchangeSource>,
+    schema: SchemaRef,
+    partitions: u32,
+    determinism: Determinism,
+    /// The next location to read.
+    next: usize,
+    /// Rows of it that were handed on already, and the attempt that made them.
+    delivered: u64,
+    attempt: Option<AttemptId>,
+}
+
+/// How reading ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// Every row was handed on.
+    Complete,
+    /// These outputs are lost; reading can go on when they were made again.
+    Lost(Vec<AttemptId>),
+    /// Nobody takes the rows any more.
+    Unwanted,
+}
+
+impl ResultReader {
+    /// A reader of a result that nothing was read of yet.
+    pub fn new(
+        source: Arc<dyn ExchangeSource>,
+        schema: SchemaRef,
+        partitions: u32,
+        determinism: Determinism,
+    ) -> Self {
+        Self { source, schema, partitions, determinism, next: 0, delivered: 0, attempt: None }
+    }
+
+    /// Reads on from where it stopped, and hands the rows to `client` for as long as it takes them.
+    pub async fn read(
+        &mut self,
+        locations: &[Location],
+        client: &mpsc::Sender<Result<ExecutionUpdate>>,
+    ) -> Result<Ended> {
+        while let Some(location) = locations.get(self.next) {
+            let mut skip = self.delivered;
+            if skip > 0 && self.attempt != Some(location.attempt) && self.determinism != Determinism::Exact {
+                return Err(Error::io(
+                    "a part of the result was lost after some of its rows were delivered, and running it again could \
+                     give other rows; run the statement again",
+                ));
+            }
+            self.attempt = Some(location.attempt);
+            let mut stream = self.source.read(ReadRequest {
+                producers: vec![location.clone()],
+                partitions: 0..self.partitions,
+                schema: Arc::clone(&self.schema),
+            });
+            while let Some(batch) = stream.next().await {
+                let mut batch = match batch {
+                    Ok(batch) => batch,
+                    Err(error) => return lost_or_error(classify(&error)),
+                };
+                let rows = batch.num_rows() as u64;
+                if skip >= rows {
+                    skip -= rows;
+                    continue;
+                }
+                if skip > 0 {
+                    batch = batch.slice(skip as usize, (rows - skip) as usize);
+                    skip = 0;
+                }
+                self.delivered += batch.num_rows() as u64;
+                if client.send(Ok(ExecutionUpdate::Batch(batch))).await.is_err() {
+                    return Ok(Ended::Unwanted);
+                }
+            }
+            self.next += 1;
+            self.delivered = 0;
+        }
+        Ok(Ended::Complete)
+    }
+}
+
+fn lost_or_error(error: Error) -> Result<Ended> {
+    match error.kind {
+        ErrorKind::LostInput(attempts) => Ok(Ended::Lost(attempts)),
+        _ => Err(error),
+    }
+}

@@ -1,0 +1,11 @@
+//! How batches leave one stage and enter the next.
+//!
+//! `source` is the seam: the trait through which a plan's leaves read, implemented by whoever holds the data (the worker's
+//! store, a remote client). `block` is the unit on the wire and on disk; `client` reads blocks from another process.
+
+pub mod block;
+pub mod client;
+pub mod reader;
+pub mod source;
+
+pub use source::{ExchangeSource, ReadRequest};

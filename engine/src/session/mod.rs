@@ -1,0 +1,141 @@
+//! Sessions: settings and names of one user over a shared catalog, and the planning of their statements.
+//!
+//! [`Engine`] is what the sessions of one coordinator share; [`EngineSession`] is one user's. A statement becomes either
+//! rows at once (settings, definitions, EXPLAIN) or a job: a stage graph with its blobs.
+
+pub mod settings;
+mod sink_plan;
+mod statement;
+pub mod storage;
+pub mod suggest;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider};
+use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::prelude::{SessionConfig, SessionContext};
+use windrow_common::{BlobHash, JobId, Result, StageGraph};
+
+pub use statement::{count_row, quote_identifier};
+
+use crate::error::classify;
+use crate::plan::cost::ClusterShape;
+use crate::sink::SinkSpec;
+use settings::WindrowOptions;
+
+/// The catalog that every session sees.
+const CATALOG: &str = "windrow";
+/// Its schema for names without one.
+const SCHEMA: &str = "public";
+
+/// What the sessions of one coordinator share.
+#[derive(Debug)]
+pub struct Engine {
+    runtime: Arc<RuntimeEnv>,
+    catalog: Arc<MemoryCatalogProvider>,
+    warehouse: PathBuf,
+    cluster: String,
+}
+
+impl Engine {
+    /// An engine whose tables without a location go below `warehouse`; `cluster` names it in what it writes.
+    pub fn new(warehouse: PathBuf, cluster: String) -> Result<Arc<Self>> {
+        let runtime = storage::runtime_builder().build_arc().map_err(|e| classify(&e))?;
+        let catalog = Arc::new(MemoryCatalogProvider::new());
+        catalog.register_schema(SCHEMA, Arc::new(MemorySchemaProvider::new())).map_err(|e| classify(&e))?;
+        Ok(Arc::new(Self { runtime, catalog, warehouse, cluster }))
+    }
+
+    /// A new session over the shared catalog.
+    pub fn session(self: &Arc<Self>) -> EngineSession {
+        let mut config = SessionConfig::new()
+            .with_default_catalog_and_schema(CATALOG, SCHEMA)
+            .with_information_schema(true)
+            .with_create_default_catalog_and_schema(false);
+        let options = config.options_mut();
+        options.extensions.insert(WindrowOptions::default());
+        // Positions in error messages.
+        options.sql_parser.collect_spans = true;
+        let catalogs = Arc::new(MemoryCatalogProviderList::new());
+        let state = SessionStateBuilder::new()
+            .with_config(config)
+            .with_runtime_env(Arc::clone(&self.runtime))
+            .with_catalog_list(catalogs)
+            .with_default_features()
+            .build();
+        let context = SessionContext::new_with_state(state);
+        context.register_catalog(CATALOG, Arc::clone(&self.catalog) as Arc<dyn CatalogProvider>);
+        EngineSession { engine: Arc::clone(self), context }
+    }
+}
+
+/// One user's session.
+#[derive(Clone)]
+pub struct EngineSession {
+    engine: Arc<Engine>,
+    context: SessionContext,
+}
+
+impl std::fmt::Debug for EngineSession {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "EngineSession({})", self.context.session_id())
+    }
+}
+
+/// Circumstances of planning one statement.
+#[derive(Clone, Copy, Debug)]
+pub struct PlanContext {
+    /// The job that the statement would become.
+    pub job: JobId,
+    /// The cores there are.
+    pub cluster: ClusterShape,
+    /// 128 random bits, for what the statement writes.
+    pub nonce: u128,
+}
+
+/// What a statement turned out to be.
+#[derive(Debug)]
+pub enum Planned {
+    /// It is done; these are its rows.
+    Done {
+        /// The schema of the rows.
+        schema: SchemaRef,
+        /// The rows.
+        batches: Vec<RecordBatch>,
+    },
+    /// It needs tasks.
+    Job(Box<PlannedJob>),
+}
+
+/// A planned job.
+#[derive(Debug)]
+pub struct PlannedJob {
+    /// Its stages.
+    pub graph: StageGraph,
+    /// Their plans.
+    pub blobs: Vec<(BlobHash, Arc<[u8]>)>,
+    /// The schema of the rows that the client gets.
+    pub schema: SchemaRef,
+    /// What it writes, if it writes.
+    pub sink: Option<PlannedSink>,
+}
+
+/// What a job writes, and what becomes of it.
+#[derive(Clone, Debug)]
+pub struct PlannedSink {
+    /// The write.
+    pub spec: SinkSpec,
+    /// The table to make of it when it is published.
+    pub table: Option<NewTable>,
+}
+
+/// A table that `CREATE TABLE AS` makes once its rows are published.
+#[derive(Clone, Debug)]
+pub struct NewTable {
+    name: datafusion::common::TableReference,
+    replace: bool,
+}

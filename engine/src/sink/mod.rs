@@ -1,0 +1,63 @@
+//! Writing once, from many tasks: the write operator, the staging, the decision with its publication, and the store
+//! through which our readers see published files only.
+//!
+//! ```text
+//!  plan      prepare ── location usable? mode allows it?
+//!  tasks     WriteExec p ──► <target>/_windrow/staging/<write>/<attempt>/part-….parquet   + one row for each file
+//!  decide    rows of the accepted attempts ──► <target>/_windrow/<sequence>.manifest      (create if absent)
+//!  publish   staged ─rename─► final, replaced ─delete─► gone, _SUCCESS, <sequence>-<write>.published, staging removed
+//!  readers   VisibleStore: listing = (what lies there − replaced) + decided, from the one manifest not yet published
+//! ```
+//!
+//! **How this differs from DESIGN §9, and why.**
+//!
+//! - *Our own partition-wise operator instead of DataFusion's sinks over a staging store.* DataFusion's sinks
+//!   demultiplex inside one instance, name their files at random and report only a row count. An operator with one file
+//!   series for each partition is the union of its tasks by construction, has names that are the same in every attempt,
+//!   charges its buffers to the task's pool and reports exactly what it wrote.
+//! - *The manifests of a directory form a log*: `_windrow/<sequence>.manifest`, not `<cluster>-<job>-….manifest`; which
+//!   write it is stands inside. One create-if-absent object is still the whole decision, and a writer that finds its
+//!   own write in the log adopts it. But with a name for each write, two overwrites that decide at the same time
+//!   replace the same old files and *both* stay visible, and two `error if exists` both succeed. With a sequence, the
+//!   second one finds its number taken, looks again, and acts on what the first one left.
+//! - *At most one manifest is decided and not published.* Whoever wants to decide helps the one before to its end first
+//!   (every step is idempotent). So a coordinator that died holds nobody up, its publication cannot come back after a
+//!   later overwrite, and a reader needs to read one manifest at most.
+//! - *Abort is a decision too*: a manifest without files. A coordinator that slept through the abort cannot publish
+//!   files that are gone, and a late attempt sees that it is late.
+//!
+//! A **single file** (`COPY … TO 'x.parquet'`) needs none of this: the file is staged beside its target under a hidden
+//! name, and its rename is the decision and the publication in one; a staged file can be renamed once only.
+
+pub mod commit;
+pub mod log;
+pub mod options;
+pub mod spec;
+pub mod staging;
+pub mod target;
+pub mod visible;
+pub mod write_exec;
+pub mod written;
+
+mod contents;
+mod disk;
+mod encoder;
+mod partition_writer;
+mod single_file;
+
+pub use commit::{Ending, PublishSummary, Step, abort, prepare, publish};
+pub use options::SinkOptions;
+pub use spec::{Compression, Format, Layout, SinkSpec};
+pub use staging::AttemptContext;
+pub use target::Target;
+pub use visible::VisibleStore;
+pub use write_exec::WriteExec;
+pub use written::{WrittenFile, rows_of};
+
+/// The directory of a target that holds manifests and staged files. Readers never look into it for rows.
+pub const HIDDEN_DIRECTORY: &str = "_windrow";
+
+/// Whether readers pass over a file or directory of this name: `_x` and `.x`, but not the Hive partition `_x=1`.
+pub fn is_hidden(segment: &str, is_directory: bool) -> bool {
+    segment.starts_with('.') || segment.starts_with('_') && !(is_directory && segment.contains('='))
+}

@@ -1,0 +1,166 @@
+//! Writes the files of one partition in one attempt, and takes them away again unless it is told to keep them.
+
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::memory_pool::MemoryReservation;
+use windrow_common::{AttemptId, Error, ErrorKind};
+
+use super::disk;
+use super::encoder::Encoder;
+use super::log::Log;
+use super::spec::{Layout, SinkSpec};
+use super::staging::Staging;
+use super::written::WrittenFile;
+
+/// Tries to create a file in a directory that another partition of the attempt may be removing because it is empty.
+const MAX_CREATE_TRIES: u32 = 16;
+
+/// The files of one partition in one attempt. All of its methods block. Dropping it removes its own files, and only
+/// those, unless [`PartitionWriter::keep`] was called.
+pub(super) struct PartitionWriter {
+    spec: SinkSpec,
+    staging: Staging,
+    attempt: AttemptId,
+    partition: usize,
+    schema: SchemaRef,
+    reservation: MemoryReservation,
+    open: Option<OpenFile>,
+    done: Vec<WrittenFile>,
+    created: Vec<PathBuf>,
+    kept: bool,
+}
+
+struct OpenFile {
+    encoder: Encoder,
+    path: PathBuf,
+    file: WrittenFile,
+}
+
+impl PartitionWriter {
+    /// A writer without files. `schema` is the files' schema.
+    pub(super) fn try_new(
+        spec: SinkSpec,
+        attempt: AttemptId,
+        partition: usize,
+        schema: SchemaRef,
+        reservation: MemoryReservation,
+    ) -> Result<Self> {
+        let staging = Staging::of(&spec).map_err(external)?;
+        let (open, done, created) = (None, Vec::new(), Vec::new());
+        Ok(Self { spec, staging, attempt, partition, schema, reservation, open, done, created, kept: false })
+    }
+
+    /// An attempt of a write that has been published or aborted comes too late: it must not stage anything.
+    pub(super) fn refuse_if_decided(&self) -> Result<()> {
+        if self.spec.layout == Layout::SingleFile {
+            return Ok(());
+        }
+        match Log::of(self.staging.root()).is_decided(&self.spec.key()).map_err(external)? {
+            false => Ok(()),
+            true => Err(external(Error::new(
+                ErrorKind::Cancelled,
+                format!("{} comes too late: the write of {} has been decided", self.attempt, self.spec.job()),
+            ))),
+        }
+    }
+
+    /// Adds rows; begins a new file when the last one is large enough.
+    pub(super) fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        let mut open = match self.open.take() {
+            Some(open) => open,
+            None => self.begin().map_err(external)?,
+        };
+        open.encoder.write(batch, &open.path).map_err(external)?;
+        open.file.rows += batch.num_rows() as u64;
+        if self.reservation.try_resize(open.encoder.memory()).is_err() {
+            // Short of memory: a smaller row group is better than no file.
+            open.encoder.flush(&open.path).map_err(external)?;
+            self.reservation.try_resize(open.encoder.memory())?;
+        }
+        let limit = self.spec.target_file_bytes;
+        let full = limit > 0 && self.spec.layout == Layout::Directory && open.encoder.size() >= limit;
+        self.open = Some(open);
+        if full { self.end_file().map_err(external) } else { Ok(()) }
+    }
+
+    /// Ends the last file. A partition without rows has none, but for partition 0: it always writes one, so that a
+    /// table of no rows still has a schema. (The publication leaves it out when others have rows.)
+    pub(super) fn finish(&mut self) -> Result<Vec<WrittenFile>> {
+        if self.partition == 0 && self.open.is_none() && self.done.is_empty() {
+            self.open = Some(self.begin().map_err(external)?);
+        }
+        self.end_file().map_err(external)?;
+        self.refuse_if_decided()?;
+        Ok(self.done.clone())
+    }
+
+    /// The files have been reported: they belong to the commit from now on.
+    pub(super) fn keep(mut self) {
+        self.kept = true;
+    }
+
+    fn begin(&mut self) -> windrow_common::Result<OpenFile> {
+        let index = self.done.len();
+        let staged = self.staging.staged(self.attempt, self.partition, index);
+        let name = self.staging.final_name(self.partition, index);
+        let path = self.staging.root().join(&staged);
+        let file = self.create(&path)?;
+        self.created.push(path.clone());
+        let encoder = Encoder::begin(&self.spec.format, self.schema.clone(), file, &path)?;
+        Ok(OpenFile { encoder, path, file: WrittenFile { name, staged, rows: 0, bytes: 0 } })
+    }
+
+    fn create(&self, path: &Path) -> windrow_common::Result<fs::File> {
+        let parent = path.parent().unwrap_or(path);
+        let mut tries = 0;
+        loop {
+            // Not synced here: the publication does it once for all.
+            let made = fs::create_dir_all(parent);
+            match made.and_then(|()| OpenOptions::new().write(true).create_new(true).open(path)) {
+                Ok(file) => return Ok(file),
+                Err(e) if e.kind() == io::ErrorKind::NotFound && tries < MAX_CREATE_TRIES => tries += 1,
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+                    let (path, attempt) = (path.display(), self.attempt);
+                    return Err(Error::internal(format!("'{path}' is there already: {attempt} runs twice")));
+                }
+                Err(e) => return Err(disk::error("create", path, &e)),
+            }
+        }
+    }
+
+    fn end_file(&mut self) -> windrow_common::Result<()> {
+        if let Some(OpenFile { encoder, path, mut file }) = self.open.take() {
+            file.bytes = encoder.finish(&path)?;
+            self.done.push(file);
+        }
+        self.reservation.free();
+        Ok(())
+    }
+}
+
+impl Drop for PartitionWriter {
+    fn drop(&mut self) {
+        self.open = None;
+        if self.kept {
+            return;
+        }
+        for path in &self.created {
+            let _ = fs::remove_file(path);
+        }
+        if let (Layout::Directory, Some(directory)) = (self.spec.layout, self.created.first().and_then(|p| p.parent()))
+        {
+            // Goes with the attempt's last file.
+            let _ = fs::remove_dir(directory);
+        }
+    }
+}
+
+/// Carries a typed error through DataFusion.
+pub(super) fn external(error: Error) -> DataFusionError {
+    DataFusionError::External(Box::new(error))
+}

@@ -1,0 +1,3 @@
+//! The engine's integration tests: one binary, so that DataFusion is linked once.
+
+mod sink;

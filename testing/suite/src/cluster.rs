@@ -1,0 +1,56 @@
+//! A cluster inside one test: a coordinator and workers that talk to each other over loopback, as processes would.
+
+use windrow::{Deployment, Session};
+use windrow_common::config::{CoordinatorConfig, WorkerConfig};
+use windrow_common::{ByteSize, Result};
+use windrow_coordinator::{Coordinator, CoordinatorHandle};
+use windrow_worker::{Worker, WorkerHandle};
+
+/// The cluster. Dropping it stops everything.
+#[derive(Debug)]
+pub struct Cluster {
+    /// Its coordinator.
+    pub coordinator: CoordinatorHandle,
+    /// Its workers.
+    pub workers: Vec<WorkerHandle>,
+}
+
+impl Cluster {
+    /// Starts so many workers with so many cores each.
+    pub async fn start(workers: usize, cores: u32) -> Result<Self> {
+        let coordinator = Coordinator::start(CoordinatorConfig::default()).await?;
+        let mut started = vec![];
+        for _ in 0..workers {
+            let config = WorkerConfig { memory: ByteSize::gib(2), ..WorkerConfig::with_slots(cores) };
+            started.push(Worker::start(config, &url_of(&coordinator)).await?);
+        }
+        coordinator.wait_for_workers(workers).await?;
+        Ok(Self { coordinator, workers: started })
+    }
+
+    /// Where clients connect.
+    pub fn url(&self) -> String {
+        url_of(&self.coordinator)
+    }
+
+    /// A new session over the network, with these settings.
+    pub async fn session(&self, settings: &[(&str, &str)]) -> Result<Session> {
+        let session = Session::open(Deployment::Remote { url: self.url() }).await?;
+        for (key, value) in settings {
+            session.execute(&format!("SET {key} = '{value}'")).await?.collect().await?;
+        }
+        Ok(session)
+    }
+
+    /// Stops it.
+    pub async fn stop(self) {
+        for worker in self.workers {
+            worker.shutdown().await;
+        }
+        self.coordinator.shutdown().await;
+    }
+}
+
+fn url_of(coordinator: &CoordinatorHandle) -> String {
+    format!("grpc://{}", coordinator.addr())
+}

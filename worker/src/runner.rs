@@ -1,0 +1,218 @@
+//! Runs attempts: fetches the plan, makes the attempt's own instance, runs its partitions on the CPU runtime, and puts the
+//! rows where their readers will look for them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use futures::{FutureExt, StreamExt};
+use tokio::runtime::Handle;
+use tokio::sync::{Mutex, mpsc};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use windrow_common::protocol::Assignment;
+use windrow_common::time::Clock;
+use windrow_common::{AttemptId, Error, ExchangeKind, OutputReport, Result, limits};
+use windrow_engine::error::classify;
+use windrow_engine::exchange::block::encode_inline;
+use windrow_engine::runtime::{Attempt, AttemptInput, AttemptSpec, StageRuntime};
+use windrow_engine::scalar::too_many_rows;
+
+use crate::budget::Budget;
+use crate::fetch::WorkerExchange;
+use crate::plans::Plans;
+use crate::store::ShuffleStore;
+use crate::writer::OutputWriter;
+
+/// How an attempt ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// Its output is complete.
+    Finished {
+        /// Which.
+        attempt: AttemptId,
+        /// Its output.
+        output: OutputReport,
+    },
+    /// It failed; nothing of it is left.
+    Failed {
+        /// Which.
+        attempt: AttemptId,
+        /// Why.
+        error: Error,
+    },
+    /// It was told to stop; nothing of it is left.
+    Stopped {
+        /// Which.
+        attempt: AttemptId,
+    },
+}
+
+impl Ended {
+    /// Which attempt.
+    pub fn attempt(&self) -> AttemptId {
+        match self {
+            Ended::Finished { attempt, .. } | Ended::Failed { attempt, .. } | Ended::Stopped { attempt } => *attempt,
+        }
+    }
+}
+
+/// Runs attempts.
+#[derive(Debug)]
+pub struct Runner {
+    cpu: Handle,
+    plans: Plans,
+    runtime: StageRuntime,
+    store: ShuffleStore,
+    budget: Budget,
+    exchange: WorkerExchange,
+}
+
+impl Runner {
+    /// A runner whose operators run on `cpu` and spill beside the store's own files.
+    pub fn new(
+        cpu: Handle,
+        plans: Plans,
+        store: ShuffleStore,
+        budget: Budget,
+        exchange: WorkerExchange,
+    ) -> Result<Self> {
+        let runtime = StageRuntime::new(Some(store.scratch()))?;
+        Ok(Self { cpu, plans, runtime, store, budget, exchange })
+    }
+
+    /// Starts an attempt; its end comes over `ended`, exactly once.
+    pub fn start(self: &Arc<Self>, assignment: Assignment, stop: CancellationToken, ended: mpsc::Sender<Ended>) {
+        let runner = Arc::clone(self);
+        self.cpu.spawn(async move {
+            let attempt = assignment.attempt;
+            let task = assignment.task;
+            let run = std::panic::AssertUnwindSafe(runner.run(assignment)).catch_unwind();
+            let end = tokio::select! {
+                biased;
+                () = stop.cancelled() => Ended::Stopped { attempt },
+                result = run => match result {
+                    Ok(Ok(output)) => Ended::Finished { attempt, output },
+                    Ok(Err(error)) => Ended::Failed { attempt, error },
+                    Err(panic) => Ended::Failed { attempt, error: crashed(panic.as_ref()) },
+                },
+            };
+            if !matches!(end, Ended::Finished { .. }) {
+                runner.store.free(&[attempt]);
+            }
+            tracing::debug!(%task, ?end, "attempt ended");
+            // The loop is gone only when the whole worker is.
+            let _ = ended.send(end).await;
+        });
+    }
+
+    async fn run(&self, assignment: Assignment) -> Result<OutputReport> {
+        let clock = Clock::start();
+        let blob = self.plans.get(assignment.plan).await?;
+        let fetched = Arc::new(AtomicU64::new(0));
+        let attempt = Arc::new(self.prepare(&assignment, &blob, &fetched)?);
+        let writer =
+            self.store.writer(assignment.task.job, assignment.attempt, assignment.output_partitions)?;
+        let writer = run_partitions(attempt.clone(), &assignment, writer).await?;
+        let summary = writer.finish().await?;
+        let mut output = OutputReport {
+            partitions: summary.partitions,
+            inline: None,
+            fetched_bytes: fetched.load(Ordering::Relaxed),
+            spilled_bytes: summary.spilled_bytes,
+            elapsed_micros: 0,
+        };
+        let scalar = assignment.output == ExchangeKind::Scalar;
+        if scalar && output.rows() > 1 {
+            return Err(too_many_rows());
+        }
+        let must = scalar || attempt.writes_files();
+        let small = output.bytes() <= limits::INLINE_OUTPUT_BYTES as u64;
+        if must || (assignment.inline && small) {
+            output.inline = self.inline(&assignment, &attempt, must).await?;
+        }
+        output.elapsed_micros = clock.now().0;
+        Ok(output)
+    }
+
+    fn prepare(&self, assignment: &Assignment, blob: &[u8], fetched: &Arc<AtomicU64>) -> Result<Attempt> {
+        let inputs = assignment
+            .inputs
+            .iter()
+            .map(|slice| AttemptInput {
+                exchange: slice.exchange,
+                mode: slice.mode,
+                partitions: slice.partitions.clone(),
+                producers: Arc::clone(&slice.producers),
+            })
+            .collect();
+        self.runtime.prepare(AttemptSpec {
+            attempt: assignment.attempt,
+            blob,
+            splits: &assignment.splits,
+            inputs,
+            source: Arc::new(self.exchange.for_attempt(Arc::clone(fetched))),
+            pool: self.budget.attempt_pool(assignment.task.to_string()),
+        })
+    }
+
+    /// The whole output as bytes, if it is small enough to ride in the report.
+    async fn inline(&self, assignment: &Assignment, attempt: &Attempt, always: bool) -> Result<Option<Vec<u8>>> {
+        let mut stream = self.store.read(assignment.attempt, 0..assignment.output_partitions)?;
+        let mut batches = vec![];
+        while let Some(block) = stream.next().await {
+            batches.push(block?.1);
+        }
+        let bytes = encode_inline(&attempt.schema(), &batches).map_err(Error::from)?;
+        Ok((always || bytes.len() <= limits::INLINE_OUTPUT_BYTES).then_some(bytes))
+    }
+}
+
+/// Runs all partitions of the attempt, one after the other if it has but one slot, else side by side.
+async fn run_partitions(attempt: Arc<Attempt>, assignment: &Assignment, writer: OutputWriter) -> Result<OutputWriter> {
+    let writer = Arc::new(Mutex::new(writer));
+    let mut running = JoinSet::new();
+    for partition in assignment.partitions.clone() {
+        let (attempt, writer) = (Arc::clone(&attempt), Arc::clone(&writer));
+        let (output, output_partitions) = (assignment.output, assignment.output_partitions);
+        running.spawn(run_partition(attempt, partition, output, output_partitions, writer));
+    }
+    while let Some(ended) = running.join_next().await {
+        match ended {
+            Ok(result) => result?,
+            Err(error) if error.is_panic() => return Err(crashed(error.into_panic().as_ref())),
+            Err(_) => return Err(Error::cancelled()),
+        }
+    }
+    drop(attempt);
+    Arc::into_inner(writer)
+        .map(Mutex::into_inner)
+        .ok_or_else(|| Error::internal("a partition still writes after its end"))
+}
+
+async fn run_partition(
+    attempt: Arc<Attempt>,
+    partition: u32,
+    output: ExchangeKind,
+    output_partitions: u32,
+    writer: Arc<Mutex<OutputWriter>>,
+) -> Result<()> {
+    let mut divider = attempt.divider(partition, output, output_partitions)?;
+    let mut stream = attempt.stream(partition)?;
+    while let Some(batch) = stream.next().await {
+        let parts = divider.divide(batch.map_err(|e| classify(&e))?)?;
+        let mut writer = writer.lock().await;
+        for (target, part) in parts {
+            writer.push(target, part).await?;
+        }
+    }
+    Ok(())
+}
+
+fn crashed(panic: &(dyn std::any::Any + Send)) -> Error {
+    let text = panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned());
+    Error::internal(format!("an operator crashed: {text}"))
+}

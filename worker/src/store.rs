@@ -1,0 +1,236 @@
+//! The outputs that a worker holds for readers: in memory as Arrow batches, counted against its one budget; the coldest
+//! on disk when memory is short.
+//!
+//! Owned here: which outputs there are, and which of them goes to disk. The states of one output's blocks are `output`'s,
+//! writing is `writer`'s, reading `reading`'s.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
+use windrow_common::{AttemptId, Error, ErrorKind, JobId, limits};
+
+use crate::budget::Budget;
+use crate::eviction;
+use crate::output::Output;
+use crate::reading::OutputStream;
+use crate::scratch::Scratch;
+use crate::writer::OutputWriter;
+
+/// How a store stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StoreStats {
+    /// Outputs, finished or not.
+    pub outputs: u64,
+    /// Bytes in memory.
+    pub mem_bytes: u64,
+    /// Bytes on disk.
+    pub disk_bytes: u64,
+    /// Bytes ever written to disk.
+    pub spilled_bytes: u64,
+}
+
+/// The outputs of a worker. Cheap to clone; clones share it. The last one removes the scratch directory.
+#[derive(Clone, Debug)]
+pub struct ShuffleStore {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    outputs: Mutex<HashMap<AttemptId, Arc<Output>>>,
+    scratch: Arc<Scratch>,
+    pub(crate) budget: Budget,
+    pub(crate) io: Handle,
+    clock: AtomicU64,
+    spilled: AtomicU64,
+    /// One eviction at a time: writers wait here, which is what slows them down.
+    evicting: tokio::sync::Mutex<()>,
+    spiller: Mutex<Option<AbortHandle>>,
+}
+
+impl ShuffleStore {
+    /// A store with a fresh directory inside `scratch`. Disk work runs on the blocking threads of `io`, and so does the
+    /// spiller, a task that evicts above the budget's high-water mark; it ends with the store.
+    pub fn open(scratch: &Path, budget: Budget, io: Handle) -> Result<Self, Error> {
+        let inner = Arc::new(Inner {
+            outputs: Mutex::default(),
+            scratch: Arc::new(Scratch::create(scratch)?),
+            budget: budget.clone(),
+            io: io.clone(),
+            clock: AtomicU64::new(0),
+            spilled: AtomicU64::new(0),
+            evicting: tokio::sync::Mutex::new(()),
+            spiller: Mutex::new(None),
+        });
+        let task = io.spawn(spill_under_pressure(Arc::downgrade(&inner), budget));
+        *inner.spiller.lock().unwrap_or_else(PoisonError::into_inner) = Some(task.abort_handle());
+        Ok(Self { inner })
+    }
+
+    /// The budget that its bytes count against.
+    pub fn budget(&self) -> &Budget {
+        &self.inner.budget
+    }
+
+    /// Where spilled blocks go.
+    pub fn scratch(&self) -> &Path {
+        self.inner.scratch.path()
+    }
+
+    /// Begins the output of an attempt.
+    pub fn writer(&self, job: JobId, attempt: AttemptId, partitions: u32) -> Result<OutputWriter, Error> {
+        if partitions as usize > limits::MAX_PARTITIONS {
+            let limit = limits::MAX_PARTITIONS;
+            return Err(Error::new(
+                ErrorKind::Limit,
+                format!("{partitions} partitions exceed MAX_PARTITIONS ({limit})"),
+            ));
+        }
+        let output = Arc::new(Output::new(job, attempt, partitions, self.inner.budget.clone(), self.inner.tick()));
+        let mut outputs = self.inner.outputs();
+        if outputs.contains_key(&attempt) {
+            return Err(Error::internal(format!("{attempt} has an output already")));
+        }
+        outputs.insert(attempt, Arc::clone(&output));
+        Ok(OutputWriter::new(Arc::clone(&self.inner), output))
+    }
+
+    /// The batches of these partitions, in order. A missing or unfinished output is a lost input.
+    pub fn read(&self, attempt: AttemptId, partitions: Range<u32>) -> Result<OutputStream, Error> {
+        let lost =
+            |why: &str| Error::new(ErrorKind::LostInput(vec![attempt]), format!("the output of {attempt} {why}"));
+        let output = self.inner.outputs().get(&attempt).map(Arc::clone);
+        let output = output.ok_or_else(|| lost("is not held by this worker"))?;
+        if !output.is_finished() {
+            return Err(lost("is not finished"));
+        }
+        let count = output.partitions();
+        if partitions.end > count {
+            return Err(Error::internal(format!(
+                "partitions {partitions:?} of {attempt} were asked for; it has {count}"
+            )));
+        }
+        output.touch(self.inner.tick());
+        Ok(OutputStream::new(output, partitions, self.inner.budget.clone(), self.inner.io.clone()))
+    }
+
+    /// Forgets these outputs. Readers that have begun go on; the bytes are given back with the last of them.
+    pub fn free(&self, attempts: &[AttemptId]) {
+        for attempt in attempts {
+            self.inner.free(*attempt);
+        }
+    }
+
+    /// Forgets all outputs of a job.
+    pub fn forget_job(&self, job: JobId) {
+        let attempts: Vec<AttemptId> =
+            self.inner.outputs().values().filter(|output| output.job == job).map(|output| output.attempt).collect();
+        self.free(&attempts);
+    }
+
+    /// The attempts whose outputs are finished and held, in order.
+    pub fn held(&self) -> Vec<AttemptId> {
+        let outputs: Vec<Arc<Output>> = self.inner.outputs().values().map(Arc::clone).collect();
+        let mut held: Vec<_> = outputs.iter().filter(|output| output.is_finished()).map(|o| o.attempt).collect();
+        held.sort();
+        held
+    }
+
+    /// How it stands.
+    pub fn stats(&self) -> StoreStats {
+        let outputs: Vec<Arc<Output>> = self.inner.outputs().values().map(Arc::clone).collect();
+        let mut stats =
+            StoreStats { spilled_bytes: self.inner.spilled.load(Ordering::Relaxed), ..StoreStats::default() };
+        for output in outputs {
+            let weight = output.weight();
+            stats.outputs += 1;
+            stats.mem_bytes += weight.memory;
+            stats.disk_bytes += weight.spilled;
+        }
+        stats
+    }
+}
+
+impl Inner {
+    fn outputs(&self) -> MutexGuard<'_, HashMap<AttemptId, Arc<Output>>> {
+        self.outputs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next reading of the logical clock by which outputs are cold or warm.
+    pub(crate) fn tick(&self) -> u64 {
+        self.clock.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn free(&self, attempt: AttemptId) {
+        let output = self.outputs().remove(&attempt);
+        if let Some(output) = output {
+            output.free();
+        }
+    }
+
+    /// Moves the coldest outputs to disk until `excess` says that nothing is too much, or nothing is left to move.
+    pub(crate) async fn evict_while(&self, excess: impl Fn(&Budget) -> u64) -> Result<(), Error> {
+        let _turn = self.evicting.lock().await;
+        loop {
+            let want = excess(&self.budget);
+            if want == 0 {
+                return Ok(());
+            }
+            let Some((output, evictable)) = self.coldest() else { return Ok(()) };
+            self.evict(output, want.min(evictable)).await?;
+        }
+    }
+
+    fn coldest(&self) -> Option<(Arc<Output>, u64)> {
+        let outputs: Vec<Arc<Output>> = self.outputs().values().map(Arc::clone).collect();
+        outputs
+            .into_iter()
+            .map(|output| (output.weight(), output))
+            .filter(|(weight, _)| weight.evictable > 0)
+            .min_by_key(|(weight, output)| (weight.touched, output.attempt))
+            .map(|(weight, output)| (output, weight.evictable))
+    }
+
+    async fn evict(&self, output: Arc<Output>, want: u64) -> Result<(), Error> {
+        let scratch = Arc::clone(&self.scratch);
+        let work = self.io.spawn_blocking(move || {
+            let before = output.weight().spilled;
+            let result = eviction::evict(&output, &scratch, want);
+            (output.weight().spilled.saturating_sub(before), result)
+        });
+        match work.await {
+            Ok((bytes, result)) => {
+                self.spilled.fetch_add(bytes, Ordering::Relaxed);
+                result
+            }
+            Err(error) if error.is_cancelled() => Err(Error::cancelled()),
+            Err(error) => Err(Error::internal(format!("spilling failed: {error}"))),
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Some(task) = self.spiller.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
+            task.abort();
+        }
+    }
+}
+
+/// Evicts above the high-water mark whenever the budget says so.
+async fn spill_under_pressure(store: Weak<Inner>, budget: Budget) {
+    loop {
+        budget.pressure().await;
+        let Some(store) = store.upgrade() else { return };
+        if let Err(error) = store.evict_while(Budget::above_high_water).await {
+            tracing::warn!(%error, "outputs could not be spilled; trying again later");
+            drop(store);
+            tokio::time::sleep(limits::RETRY_BACKOFF_MAX).await;
+        }
+    }
+}
