@@ -1,7 +1,5 @@
 //! A session: settings and tables of one user on one deployment.
 
-
-
 use tonic::transport::Channel;
 use windrow_common::{Error, ErrorKind, Result, WorkerId, limits};
 use windrow_engine::session::EngineSession;
@@ -52,7 +50,9 @@ impl Session {
     async fn connect(url: &str) -> Result<Session> {
         let address = url.strip_prefix("grpc://").or_else(|| url.strip_prefix("http://")).unwrap_or(url);
         let channel = tonic::transport::Endpoint::from_shared(format!("http://{address}"))
-            .map_err(|e| Error::user(format!("'{url}' is not an address; write for example grpc://127.0.0.1:7070: {e}")))?
+            .map_err(|e| {
+                Error::user(format!("'{url}' is not an address; write for example grpc://127.0.0.1:7070: {e}"))
+            })?
             .connect_timeout(limits::CONNECT_TIMEOUT)
             .initial_stream_window_size(limits::HTTP2_STREAM_WINDOW)
             .initial_connection_window_size(limits::HTTP2_CONNECTION_WINDOW)
@@ -71,9 +71,7 @@ impl Session {
     /// Runs one SQL statement. Planning errors come from here; run-time errors may come from reading the rows.
     pub async fn execute(&self, sql: &str) -> Result<Execution> {
         match &self.backend {
-            Backend::Embedded { engine, session } => {
-                Execution::local(engine.coordinator().execute(session, sql)).await
-            }
+            Backend::Embedded { engine, session } => Execution::local(engine.coordinator().execute(session, sql)).await,
             Backend::Remote { client, session, url } => {
                 let request = wire::ExecuteRequest { session: session.clone(), sql: sql.to_owned() };
                 let events = client.clone().execute(request).await.map_err(|s| remote_error(&s, url))?;
@@ -145,4 +143,3 @@ fn last_cause(error: &(dyn std::error::Error + 'static)) -> String {
     }
     cause.to_string()
 }
-

@@ -20,9 +20,7 @@ pub mod time;
 pub use bytesize::ByteSize;
 pub use error::{Error, ErrorKind, Result};
 pub use graph::{Determinism, ExchangeKind, ReadMode, Stage, StageGraph, StageInput, TaskSpec};
-pub use ids::{
-    AttemptId, BlobHash, Epoch, ExchangeId, Incarnation, JobId, RequestId, StageId, TaskId, WorkerId,
-};
+pub use ids::{AttemptId, BlobHash, Epoch, ExchangeId, Incarnation, JobId, RequestId, StageId, TaskId, WorkerId};
 pub use output::{Location, OutputReport, PartitionSize, SinkMode};
 pub use report::{JobReport, StageReport};
 pub use time::Timestamp;

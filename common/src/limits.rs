@@ -60,6 +60,8 @@ pub const MAX_SQL_BYTES: usize = 16 << 20;
 pub const MAX_ERROR_BYTES: usize = 4 << 10;
 /// Jobs that may be queued or running at once.
 pub const MAX_JOBS: usize = 10_000;
+/// Sessions that may be open at once.
+pub const MAX_SESSIONS: usize = 10_000;
 /// Tasks of one stage.
 pub const MAX_TASKS_PER_STAGE: usize = 1_000_000;
 /// Partitions of one exchange.

@@ -32,7 +32,13 @@ pub enum Input {
     /// A worker's stream ended.
     Gone { connection: u64, worker: WorkerId, incarnation: Incarnation },
     /// A planned job.
-    Submit { job: JobId, seed: u128, graph: Arc<StageGraph>, commit: Option<Committer>, reply: oneshot::Sender<Result<watch::Receiver<JobState>>> },
+    Submit {
+        job: JobId,
+        seed: u128,
+        graph: Arc<StageGraph>,
+        commit: Option<Committer>,
+        reply: oneshot::Sender<Result<watch::Receiver<JobState>>>,
+    },
     /// Somebody wants the job to stop.
     Cancel { job: JobId },
     /// Outputs of the job's result could not be read.
@@ -151,7 +157,8 @@ impl Driver {
     }
 
     fn connected(&mut self, connection: u64, hello: ToCoordinator, sender: mpsc::Sender<ToWorker>) {
-        let ToCoordinator::Hello { worker, incarnation, slots, memory, endpoint, pid, running, held, .. } = hello else {
+        let ToCoordinator::Hello { worker, incarnation, slots, memory, endpoint, pid, running, held, .. } = hello
+        else {
             return;
         };
         info!(%worker, pid, slots, endpoint, "worker connected");

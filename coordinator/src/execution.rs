@@ -133,12 +133,7 @@ impl Runner {
         }
     }
 
-    async fn submit(
-        &self,
-        job: JobId,
-        planned: &PlannedJob,
-        commit: Option<Committer>,
-    ) -> Result<JobGuard> {
+    async fn submit(&self, job: JobId, planned: &PlannedJob, commit: Option<Committer>) -> Result<JobGuard> {
         for (hash, bytes) in &planned.blobs {
             self.shared.blobs.put(job, *hash, Arc::clone(bytes))?;
         }
@@ -169,9 +164,8 @@ impl Runner {
         let mut reader = ResultReader::new(source, schema, partitions, determinism);
         let mut seen = None;
         loop {
-            let state = self.next_state(&mut guard, |state| {
-                state.ready.as_ref().is_some_and(|(number, _)| Some(*number) != seen)
-            });
+            let state = self
+                .next_state(&mut guard, |state| state.ready.as_ref().is_some_and(|(number, _)| Some(*number) != seen));
             let state = state.await?;
             if let Some((outcome, report)) = state.ended {
                 guard.ended = true;

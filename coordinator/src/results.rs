@@ -41,12 +41,7 @@ pub enum Ended {
 
 impl ResultReader {
     /// A reader of a result that nothing was read of yet.
-    pub fn new(
-        source: Arc<dyn ExchangeSource>,
-        schema: SchemaRef,
-        partitions: u32,
-        determinism: Determinism,
-    ) -> Self {
+    pub fn new(source: Arc<dyn ExchangeSource>, schema: SchemaRef, partitions: u32, determinism: Determinism) -> Self {
         Self { source, schema, partitions, determinism, next: 0, delivered: 0, attempt: None }
     }
 

@@ -133,7 +133,15 @@ impl Jobs for Rpc {
             )));
         }
         let id = Uuid::new_v4().as_u128();
-        self.sessions().insert(id, self.shared.open_session());
+        let session = self.shared.open_session();
+        let mut sessions = self.sessions();
+        if sessions.len() >= limits::MAX_SESSIONS {
+            return Err(to_status(&Error::new(
+                ErrorKind::Limit,
+                format!("{} sessions are open, which is the limit; close some", limits::MAX_SESSIONS),
+            )));
+        }
+        sessions.insert(id, session);
         Ok(Response::new(wire::OpenSessionResponse { session: id_bytes(id) }))
     }
 
@@ -218,9 +226,7 @@ fn encode(update: ExecutionUpdate, encoder: &mut Option<BlockEncoder>) -> Result
             let schema = encode_inline(&schema, &[]).map_err(Error::from)?;
             Event::Accepted(wire::Accepted { job: job.map(|job| id_bytes(job.0)), schema: schema.into() })
         }
-        ExecutionUpdate::Progress { done, running, total } => {
-            Event::Progress(wire::Progress { done, running, total })
-        }
+        ExecutionUpdate::Progress { done, running, total } => Event::Progress(wire::Progress { done, running, total }),
         ExecutionUpdate::Done(report) => Event::Done(wire::Done { report: Some(report_to_wire(&report)) }),
         ExecutionUpdate::Batch(batch) => {
             let encoder = encoder.as_mut().ok_or_else(|| Error::internal("rows came before their schema"))?;

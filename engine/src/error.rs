@@ -32,7 +32,9 @@ pub fn classify(error: &DataFusionError) -> Error {
         DataFusionError::ParquetError(inner) => classify_parquet(inner),
         DataFusionError::ObjectStore(inner) => classify_store(inner),
         DataFusionError::IoError(inner) => classify_io(inner),
-        DataFusionError::SQL(inner, _) => Error::user(format!("syntax error: {}", strip_parser_prefix(&inner.to_string()))),
+        DataFusionError::SQL(inner, _) => {
+            Error::user(format!("syntax error: {}", strip_parser_prefix(&inner.to_string())))
+        }
         DataFusionError::SchemaError(inner, _) => classify_schema(inner),
         DataFusionError::NotImplemented(text) => Error::new(ErrorKind::Unsupported, text.clone()),
         DataFusionError::Plan(text) | DataFusionError::Configuration(text) | DataFusionError::Execution(text) => {
@@ -54,8 +56,7 @@ fn with_position(mut error: Error, diagnostic: &datafusion::common::Diagnostic) 
     if let Some(span) = diagnostic.span
         && !error.message.contains("Line:")
     {
-        error.message =
-            format!("{} at Line: {}, Column: {}", error.message, span.start.line, span.start.column);
+        error.message = format!("{} at Line: {}, Column: {}", error.message, span.start.line, span.start.column);
     }
     error
 }

@@ -15,7 +15,6 @@ use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::metrics::Time;
 use datafusion::physical_plan::repartition::BatchPartitioner;
-use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionConfig;
 use windrow_common::{AttemptId, BlobHash, Error, ExchangeId, ExchangeKind, Location, ReadMode, Result};
 
@@ -192,11 +191,6 @@ impl Attempt {
         self.instance.plan.schema()
     }
 
-    /// The attempt's operators, for reading their metrics.
-    pub fn plan(&self) -> &Arc<dyn ExecutionPlan> {
-        &self.instance.plan
-    }
-
     /// Whether its rows name written files, which the commit reads from the report.
     pub fn writes_files(&self) -> bool {
         self.instance.plan.is::<WriteExec>()
@@ -258,4 +252,3 @@ impl Divider {
         }
     }
 }
-

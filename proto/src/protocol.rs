@@ -7,8 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use windrow_common::protocol::{Assignment, AttemptStatus, InputSlice, ToCoordinator, ToWorker};
 use windrow_common::{
-    AttemptId, BlobHash, Epoch, Error, ErrorKind, ExchangeId, ExchangeKind, Incarnation, JobId, Location,
-    OutputReport, PartitionSize, ReadMode, Result, StageId, TaskId, WorkerId,
+    AttemptId, BlobHash, Epoch, Error, ErrorKind, ExchangeId, ExchangeKind, Incarnation, JobId, Location, OutputReport,
+    PartitionSize, ReadMode, Result, StageId, TaskId, WorkerId,
 };
 
 use crate::control as wire;
@@ -195,14 +195,12 @@ pub fn coordinator_from_wire(message: wire::CoordinatorMessage) -> Result<ToWork
             heartbeat: Duration::from_micros(welcome.heartbeat_micros),
         },
         Message::Start(start) => ToWorker::Start(Box::new(assignment_from_wire(start)?)),
-        Message::Cancel(cancel) => ToWorker::Cancel {
-            epoch: Epoch(cancel.epoch),
-            attempt: AttemptId(id(&cancel.attempt, "attempt id")?),
-        },
-        Message::Acknowledge(ack) => ToWorker::Acknowledge {
-            epoch: Epoch(ack.epoch),
-            attempt: AttemptId(id(&ack.attempt, "attempt id")?),
-        },
+        Message::Cancel(cancel) => {
+            ToWorker::Cancel { epoch: Epoch(cancel.epoch), attempt: AttemptId(id(&cancel.attempt, "attempt id")?) }
+        }
+        Message::Acknowledge(ack) => {
+            ToWorker::Acknowledge { epoch: Epoch(ack.epoch), attempt: AttemptId(id(&ack.attempt, "attempt id")?) }
+        }
         Message::Free(free) => {
             ToWorker::Free { epoch: Epoch(free.epoch), attempts: attempts_from_wire(&free.attempts)? }
         }
@@ -292,8 +290,7 @@ fn slice_from_wire(slice: wire::InputSlice) -> Result<InputSlice> {
         wire::ReadMode::Scalar => ReadMode::Scalar,
         wire::ReadMode::Unspecified => return Err(malformed("read mode")),
     };
-    let producers =
-        slice.producers.into_iter().map(location_from_wire).collect::<Result<Vec<_>>>()?;
+    let producers = slice.producers.into_iter().map(location_from_wire).collect::<Result<Vec<_>>>()?;
     Ok(InputSlice {
         exchange: ExchangeId(slice.exchange),
         mode,
@@ -323,7 +320,6 @@ fn location_from_wire(location: wire::Location) -> Result<Location> {
         inline: location.inline.map(|bytes| bytes.to_vec()),
     })
 }
-
 
 #[cfg(test)]
 mod tests {

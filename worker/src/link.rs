@@ -49,7 +49,9 @@ impl GrpcLink {
     pub fn new(url: &str) -> Result<Self> {
         let address = url.strip_prefix("grpc://").or_else(|| url.strip_prefix("http://")).unwrap_or(url);
         let endpoint = Endpoint::from_shared(format!("http://{address}"))
-            .map_err(|e| Error::user(format!("'{url}' is not an address; write for example grpc://127.0.0.1:7070: {e}")))?
+            .map_err(|e| {
+                Error::user(format!("'{url}' is not an address; write for example grpc://127.0.0.1:7070: {e}"))
+            })?
             .connect_timeout(limits::CONNECT_TIMEOUT)
             .initial_stream_window_size(limits::HTTP2_STREAM_WINDOW)
             .initial_connection_window_size(limits::HTTP2_CONNECTION_WINDOW)

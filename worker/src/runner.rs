@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures::{FutureExt, StreamExt};
 use tokio::runtime::Handle;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, Semaphore, SemaphorePermit, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use windrow_common::protocol::Assignment;
@@ -65,7 +65,12 @@ pub struct Runner {
     store: ShuffleStore,
     budget: Budget,
     exchange: WorkerExchange,
+    /// What attempts have reserved of the budget, in [`RESERVATION_UNIT`]s.
+    reservations: Semaphore,
 }
+
+/// Granularity of reservations.
+const RESERVATION_UNIT: u64 = 1 << 20;
 
 impl Runner {
     /// A runner whose operators run on `cpu` and spill beside the store's own files.
@@ -77,7 +82,8 @@ impl Runner {
         exchange: WorkerExchange,
     ) -> Result<Self> {
         let runtime = StageRuntime::new(Some(store.scratch()))?;
-        Ok(Self { cpu, plans, runtime, store, budget, exchange })
+        let reservations = Semaphore::new(units(budget.limit()) as usize);
+        Ok(Self { cpu, plans, runtime, store, budget, exchange, reservations })
     }
 
     /// Starts an attempt; its end comes over `ended`, exactly once.
@@ -107,11 +113,11 @@ impl Runner {
 
     async fn run(&self, assignment: Assignment) -> Result<OutputReport> {
         let clock = Clock::start();
+        let _reserved = self.reserve(assignment.memory).await?;
         let blob = self.plans.get(assignment.plan).await?;
         let fetched = Arc::new(AtomicU64::new(0));
         let attempt = Arc::new(self.prepare(&assignment, &blob, &fetched)?);
-        let writer =
-            self.store.writer(assignment.task.job, assignment.attempt, assignment.output_partitions)?;
+        let writer = self.store.writer(assignment.task.job, assignment.attempt, assignment.output_partitions)?;
         let writer = run_partitions(attempt.clone(), &assignment, writer).await?;
         let summary = writer.finish().await?;
         let mut output = OutputReport {
@@ -132,6 +138,13 @@ impl Runner {
         }
         output.elapsed_micros = clock.now().0;
         Ok(output)
+    }
+
+    /// Waits until this much of the budget is not reserved by other attempts. An attempt may take more than it reserved
+    /// while there is more; one that ran out of memory comes back with a larger reservation, and so with fewer beside it.
+    async fn reserve(&self, bytes: u64) -> Result<SemaphorePermit<'_>> {
+        let wanted = units(bytes).min(units(self.budget.limit()));
+        self.reservations.acquire_many(wanted).await.map_err(|_| Error::cancelled())
     }
 
     fn prepare(&self, assignment: &Assignment, blob: &[u8], fetched: &Arc<AtomicU64>) -> Result<Attempt> {
@@ -206,6 +219,10 @@ async fn run_partition(
         }
     }
     Ok(())
+}
+
+fn units(bytes: u64) -> u32 {
+    u32::try_from(bytes / RESERVATION_UNIT).unwrap_or(u32::MAX).clamp(1, u32::MAX >> 4)
 }
 
 fn crashed(panic: &(dyn std::any::Any + Send)) -> Error {

@@ -73,13 +73,7 @@ impl Worker {
             listener.local_addr().map_err(|e| Error::io(format!("the listener has no address: {e}")))?.to_string();
         io.spawn(server::serve(listener, store.clone(), cpu.clone(), shutdown.clone()));
         let exchange = WorkerExchange::new(id, incarnation, store.clone(), budget.clone(), io.clone());
-        let runner = Runner::new(
-            cpu,
-            Plans::new(Arc::clone(&link)),
-            store.clone(),
-            budget.clone(),
-            exchange.clone(),
-        )?;
+        let runner = Runner::new(cpu, Plans::new(Arc::clone(&link)), store.clone(), budget.clone(), exchange.clone())?;
         let ledger = AttemptLedger::new(LedgerConfig {
             worker: id,
             incarnation,

@@ -24,10 +24,7 @@ impl Threads {
                 .build()
                 .map_err(|e| Error::io(format!("cannot start threads: {e}")))
         };
-        Ok(Self {
-            io: Some(build("windrow-io", IO_THREADS)?),
-            cpu: Some(build("windrow-cpu", slots.max(1) as usize)?),
-        })
+        Ok(Self { io: Some(build("windrow-io", IO_THREADS)?), cpu: Some(build("windrow-cpu", slots.max(1) as usize)?) })
     }
 
     /// For I/O.

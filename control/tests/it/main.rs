@@ -5,4 +5,3 @@ mod commit;
 mod ledger;
 mod properties;
 mod script;
-mod speed;

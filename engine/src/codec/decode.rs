@@ -156,7 +156,11 @@ impl InstanceDecoder<'_> {
         Ok(DataSourceExec::from_data_source(config))
     }
 
-    fn decode_reader(&self, node: &ExchangeNode, ctx: &PhysicalPlanDecodeContext<'_>) -> Result<Arc<dyn ExecutionPlan>> {
+    fn decode_reader(
+        &self,
+        node: &ExchangeNode,
+        ctx: &PhysicalPlanDecodeContext<'_>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
         let damaged = |e: prost::DecodeError| internal_datafusion_err!("an exchange of a stage's plan is damaged: {e}");
         let schema = protobuf::Schema::decode(node.schema.as_slice()).map_err(damaged)?;
         let schema: SchemaRef = Arc::new(Schema::try_from(&schema)?);
@@ -262,4 +266,3 @@ impl PhysicalProtoConverterExtension for InstanceDecoder<'_> {
         Err(DataFusionError::Internal("the stage decoder does not encode".into()))
     }
 }
-

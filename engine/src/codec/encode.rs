@@ -3,14 +3,14 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
+use datafusion::common::config::{ConfigExtension, ConfigOptions};
 use datafusion::common::{Result, internal_datafusion_err, not_impl_err, plan_err};
-use datafusion::config::ConfigOptions;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfig, FileScanConfigBuilder};
 use datafusion::datasource::source::DataSourceExec;
+use datafusion::logical_expr::physical_planning_context::ScalarSubqueryResults;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::scalar_subquery::ScalarSubqueryExpr;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
-use datafusion::logical_expr::physical_planning_context::ScalarSubqueryResults;
 use datafusion_proto::physical_plan::to_proto::{
     serialize_partitioning, serialize_physical_expr_with_converter, serialize_physical_sort_exprs,
 };
@@ -24,6 +24,7 @@ use windrow_common::{ExchangeId, limits};
 
 use super::messages::{ExchangeNode, MappingKind, Node, NodeKind, ScanNode, Setting, StageBlob};
 use crate::exchange::reader::{ExchangeReaderExec, Mapping};
+use crate::session::settings::WindrowOptions;
 use crate::sink::WriteExec;
 
 /// A scalar subquery of the plan, and the exchange that will carry its value.
@@ -89,10 +90,12 @@ pub fn encode_stage(
 
 /// All settings that differ from nothing: unset ones stay unset on the other side.
 fn settings_of(config: &ConfigOptions) -> Vec<Setting> {
+    // The only extension is ours, and DataFusion lists its entries without their prefix.
+    let full = |key: String| if key.contains('.') { key } else { format!("{}.{key}", WindrowOptions::PREFIX) };
     config
         .entries()
         .into_iter()
-        .filter_map(|entry| entry.value.map(|value| Setting { key: entry.key, value }))
+        .filter_map(|entry| entry.value.map(|value| Setting { key: full(entry.key), value }))
         .collect()
 }
 
@@ -186,9 +189,10 @@ impl StageEncoder<'_> {
         let Some(ExprType::ScalarSubquery(scalar)) = &mut node.expr_type else {
             return Err(internal_datafusion_err!("a scalar subquery was encoded as something else"));
         };
-        let binding = self.bindings.iter().find(|b| {
-            b.index == scalar.index as usize && ScalarSubqueryResults::ptr_eq(&b.results, expr.results())
-        });
+        let binding = self
+            .bindings
+            .iter()
+            .find(|b| b.index == scalar.index as usize && ScalarSubqueryResults::ptr_eq(&b.results, expr.results()));
         // Without a binding the subquery runs inside this very stage, and keeps its index.
         if let Some(binding) = binding {
             scalar.index = binding.exchange.0;

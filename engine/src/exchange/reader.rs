@@ -14,9 +14,7 @@ use datafusion::common::{Result, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{EquivalenceProperties, LexOrdering, Partitioning, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, SchedulingType};
-use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, ReplaceChildrenOptions,
-};
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, ReplaceChildrenOptions};
 use windrow_common::{ExchangeId, Location};
 
 use super::source::{ExchangeSource, ReadRequest};
@@ -97,9 +95,7 @@ impl ExchangeReaderExec {
         let index = partition as u32;
         let schema = self.schema();
         match &self.mapping {
-            Mapping::Broadcast => {
-                Ok(ReadRequest { producers: input.producers.to_vec(), partitions: 0..1, schema })
-            }
+            Mapping::Broadcast => Ok(ReadRequest { producers: input.producers.to_vec(), partitions: 0..1, schema }),
             Mapping::Shuffle => {
                 self.check_owned(index, input)?;
                 Ok(ReadRequest { producers: input.producers.to_vec(), partitions: index..index + 1, schema })
@@ -134,7 +130,12 @@ impl DisplayAs for ExchangeReaderExec {
             Mapping::Forward { .. } => "forward",
             Mapping::Broadcast => "broadcast",
         };
-        write!(f, "ExchangeReaderExec: {}, {kind}, partitions={}", self.exchange, self.properties.partitioning.partition_count())?;
+        write!(
+            f,
+            "ExchangeReaderExec: {}, {kind}, partitions={}",
+            self.exchange,
+            self.properties.partitioning.partition_count()
+        )?;
         for ordering in self.properties.eq_properties.oeq_class().iter() {
             write!(f, ", ordering=[{ordering}]")?;
         }
@@ -170,10 +171,7 @@ impl ExecutionPlan for ExchangeReaderExec {
         Ok(self)
     }
 
-    fn with_new_children(
-        self: Arc<Self>,
-        _children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
+    fn with_new_children(self: Arc<Self>, _children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
         Ok(self)
     }
 

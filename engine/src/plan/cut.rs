@@ -135,19 +135,15 @@ impl CutPlan {
         }
         let schema = plan.schema();
         let partitioning = Partitioning::Hash(keys.clone(), partitions);
-        let exchange =
-            self.push(child, ExchangeKind::Shuffle, OutputDivision::Hash(keys), partitions as u32)?;
+        let exchange = self.push(child, ExchangeKind::Shuffle, OutputDivision::Hash(keys), partitions as u32)?;
         let reader = ExchangeReaderExec::new(exchange, schema, Mapping::Shuffle, partitioning, vec![]);
         Ok(Fragment { plan: Arc::new(reader), spread: true })
     }
 
     fn gather(&mut self, plan: &Arc<dyn ExecutionPlan>) -> Result<Fragment> {
         let child = self.only_child(plan)?;
-        let child = if child.single_partition() || !child.spread {
-            child
-        } else {
-            self.forward(child, ExchangeKind::Gather)?
-        };
+        let child =
+            if child.single_partition() || !child.spread { child } else { self.forward(child, ExchangeKind::Gather)? };
         // One partition is one task, whatever is below it.
         Ok(Fragment { plan: rebuild(plan, vec![child])?, spread: true })
     }
@@ -200,8 +196,7 @@ impl CutPlan {
     fn forward(&mut self, fragment: Fragment, kind: ExchangeKind) -> Result<Fragment> {
         let schema = fragment.plan.schema();
         let partitioning = fragment.plan.output_partitioning().clone();
-        let orderings: Vec<LexOrdering> =
-            fragment.plan.equivalence_properties().oeq_class().iter().cloned().collect();
+        let orderings: Vec<LexOrdering> = fragment.plan.equivalence_properties().oeq_class().iter().cloned().collect();
         let partitions = partition_count(&fragment.plan);
         let exchange = self.push(fragment, kind, OutputDivision::AsIs, partitions)?;
         let owners = self.owners(exchange, partitions);

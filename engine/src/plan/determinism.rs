@@ -96,9 +96,28 @@ impl Facts {
 fn order_free(name: &str) -> bool {
     matches!(
         name,
-        "sum" | "count" | "avg" | "mean" | "min" | "max" | "bool_and" | "bool_or" | "bit_and" | "bit_or" | "bit_xor"
-            | "var" | "var_pop" | "var_samp" | "stddev" | "stddev_pop" | "median" | "corr" | "covar_pop" | "covar_samp"
-            | "approx_distinct" | "grouping"
+        "sum"
+            | "count"
+            | "avg"
+            | "mean"
+            | "min"
+            | "max"
+            | "bool_and"
+            | "bool_or"
+            | "bit_and"
+            | "bit_or"
+            | "bit_xor"
+            | "var"
+            | "var_pop"
+            | "var_samp"
+            | "stddev"
+            | "stddev_pop"
+            | "median"
+            | "corr"
+            | "covar_pop"
+            | "covar_samp"
+            | "approx_distinct"
+            | "grouping"
     ) || name.starts_with("regr_")
 }
 

@@ -7,9 +7,7 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::common::{Result, internal_err};
 use datafusion::physical_plan::ExecutionPlan;
 use sha2::{Digest, Sha256};
-use windrow_common::{
-    BlobHash, ExchangeId, ExchangeKind, ReadMode, Stage, StageGraph, StageId, StageInput, TaskSpec,
-};
+use windrow_common::{BlobHash, ExchangeId, ExchangeKind, ReadMode, Stage, StageGraph, StageId, StageInput, TaskSpec};
 
 use super::cut::{CutPlan, StageDraft};
 use super::determinism;

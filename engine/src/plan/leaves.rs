@@ -48,11 +48,7 @@ fn collect<'a>(plan: &'a Arc<dyn ExecutionPlan>, range: Range<u32>, leaves: &mut
                 collect(child, if count == partitions { range.clone() } else { 0..count }, leaves);
             }
         }
-        Rule::Shuffle { .. }
-        | Rule::Gather
-        | Rule::ScalarSubqueries
-        | Rule::SingleTask
-        | Rule::CoordinatorOnly => {
+        Rule::Shuffle { .. } | Rule::Gather | Rule::ScalarSubqueries | Rule::SingleTask | Rule::CoordinatorOnly => {
             for child in children {
                 collect(child, 0..partition_count(child), leaves);
             }

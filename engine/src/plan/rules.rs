@@ -69,11 +69,7 @@ pub enum Rule {
 /// side's own: those that do not emit left rows for want of a partner, and do not emit a left row once for many partners.
 fn right_driven(join_type: JoinType) -> bool {
     match join_type {
-        JoinType::Inner
-        | JoinType::Right
-        | JoinType::RightSemi
-        | JoinType::RightAnti
-        | JoinType::RightMark => true,
+        JoinType::Inner | JoinType::Right | JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark => true,
         JoinType::Left | JoinType::Full | JoinType::LeftSemi | JoinType::LeftAnti | JoinType::LeftMark => false,
     }
 }

@@ -86,7 +86,8 @@ fn verify_join(index: usize, node: &Arc<dyn ExecutionPlan>) -> Result<()> {
     }
     let children = node.children();
     let (left, right) = (children[0], children[1]);
-    let (Partitioning::Hash(l, ln), Partitioning::Hash(r, rn)) = (left.output_partitioning(), right.output_partitioning())
+    let (Partitioning::Hash(l, ln), Partitioning::Hash(r, rn)) =
+        (left.output_partitioning(), right.output_partitioning())
     else {
         let one = |p: &Arc<dyn ExecutionPlan>| p.output_partitioning().partition_count() == 1;
         if one(left) && one(right) {

@@ -69,7 +69,8 @@ impl Engine {
             .build();
         let context = SessionContext::new_with_state(state);
         context.register_catalog(CATALOG, Arc::clone(&self.catalog) as Arc<dyn CatalogProvider>);
-        EngineSession { engine: Arc::clone(self), context }
+        // Files and directories as tables: FROM 'path/x.parquet'.
+        EngineSession { engine: Arc::clone(self), context: context.enable_url_table() }
     }
 }
 

@@ -6,7 +6,9 @@ use datafusion::arrow::array::{ArrayRef, RecordBatch, StringArray, UInt64Array};
 use datafusion::arrow::datatypes::{DataType, Field, Schema};
 use datafusion::common::TableReference;
 use datafusion::error::DataFusionError;
-use datafusion::logical_expr::{CreateExternalTable, CreateMemoryTable, DdlStatement, DropTable, LogicalPlan, Statement};
+use datafusion::logical_expr::{
+    CreateExternalTable, CreateMemoryTable, DdlStatement, DropTable, LogicalPlan, Statement,
+};
 use windrow_common::{Error, ErrorKind, Result, limits};
 
 use super::settings::{FastPath, WindrowOptions};
@@ -52,12 +54,17 @@ impl EngineSession {
             LogicalPlan::Ddl(DdlStatement::CreateMemoryTable(create)) => self.create_table(create, &context).await,
             LogicalPlan::Ddl(DdlStatement::CreateExternalTable(create)) => {
                 self.check_location(&create)?;
-                self.run_here(LogicalPlan::Ddl(DdlStatement::CreateExternalTable(create))).await
+                let place = format!("LOCATION '{}' of table {}", create.locations.join("', '"), create.name);
+                let plan = LogicalPlan::Ddl(DdlStatement::CreateExternalTable(create));
+                self.run_here(plan).await.map_err(|e| e.context(place))
             }
             LogicalPlan::Ddl(DdlStatement::DropTable(drop)) => self.drop_table(drop).await,
             plan @ (LogicalPlan::Ddl(_)
             | LogicalPlan::Statement(
-                Statement::SetVariable(_) | Statement::ResetVariable(_) | Statement::Prepare(_) | Statement::Deallocate(_),
+                Statement::SetVariable(_)
+                | Statement::ResetVariable(_)
+                | Statement::Prepare(_)
+                | Statement::Deallocate(_),
             )) => self.run_here(plan).await,
             LogicalPlan::Statement(Statement::Execute(execute)) => {
                 let plan = LogicalPlan::Statement(Statement::Execute(execute));
@@ -132,11 +139,17 @@ impl EngineSession {
             None if both || !fast => self.cut_many(&optimised, sink, many_spread).await?,
             None => CutPlan::default(),
         };
-        let costs = cost::estimate(if many.stages.is_empty() { one.as_ref().unwrap_or(&many) } else { &many }, context.cluster);
+        let costs =
+            cost::estimate(if many.stages.is_empty() { one.as_ref().unwrap_or(&many) } else { &many }, context.cluster);
         Ok(Alternatives { one, many, costs, fast, reason })
     }
 
-    async fn cut_one(&self, logical: &LogicalPlan, sink: Option<&PlannedSink>, context: &PlanContext) -> Result<CutPlan> {
+    async fn cut_one(
+        &self,
+        logical: &LogicalPlan,
+        sink: Option<&PlannedSink>,
+        context: &PlanContext,
+    ) -> Result<CutPlan> {
         let operators = self.operators(logical, sink, self.one_task(context)).await?;
         cut::whole(&operators).map_err(|e| classify(&e))
     }
@@ -200,8 +213,8 @@ impl EngineSession {
         };
         let plans = self.alternatives(&input, sink.as_ref(), context, true).await?;
         let one = plans.one.as_ref().unwrap_or(&plans.many);
-        let text = explain::render(one, &plans.many, &plans.costs, plans.chosen(), &plans.reason)
-            .map_err(|e| classify(&e))?;
+        let text =
+            explain::render(one, &plans.many, &plans.costs, plans.chosen(), &plans.reason).map_err(|e| classify(&e))?;
         let optimised = self.context.state().optimize(&input).map_err(|e| classify(&e))?;
         rows(vec![("logical_plan", optimised.display_indent().to_string()), ("stages", text)])
     }
@@ -274,6 +287,10 @@ impl EngineSession {
             .map(|(name, _)| name.to_owned());
         if let Some(name) = missing {
             error.kind = ErrorKind::NotFound;
+            if let Some(at) = name.find('/') {
+                error.message = format!("there is no readable file or directory {}", &name[at..]);
+                return error;
+            }
             let short = name.rsplit('.').next().unwrap_or(&name).to_owned();
             let tables = self.table_names();
             if let Some(meant) = nearest(&short, tables.iter().map(String::as_str)) {

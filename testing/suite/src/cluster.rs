@@ -1,10 +1,15 @@
 //! A cluster inside one test: a coordinator and workers that talk to each other over loopback, as processes would.
 
+use std::time::Duration;
+
 use windrow::{Deployment, Session};
 use windrow_common::config::{CoordinatorConfig, WorkerConfig};
-use windrow_common::{ByteSize, Result};
+use windrow_common::{ByteSize, Error, Result};
 use windrow_coordinator::{Coordinator, CoordinatorHandle};
 use windrow_worker::{Worker, WorkerHandle};
+
+/// How long what a job left may be held after its end.
+const EMPTY_WITHIN: Duration = Duration::from_secs(10);
 
 /// The cluster. Dropping it stops everything.
 #[derive(Debug)]
@@ -40,6 +45,22 @@ impl Cluster {
             session.execute(&format!("SET {key} = '{value}'")).await?.collect().await?;
         }
         Ok(session)
+    }
+
+    /// Waits until no worker holds an output or is charged for a byte. What a job leaves is freed soon after its end.
+    pub async fn wait_until_empty(&self) -> Result<()> {
+        let empty = async {
+            for worker in &self.workers {
+                while worker.budget().used() > 0 || !worker.store().held().is_empty() {
+                    tokio::task::yield_now().await;
+                }
+            }
+        };
+        tokio::time::timeout(EMPTY_WITHIN, empty).await.map_err(|_| {
+            let left: Vec<String> =
+                self.workers.iter().map(|w| format!("{}: {:?}", w.id(), w.store().stats())).collect();
+            Error::internal(format!("outputs or memory are still held: {}", left.join(", ")))
+        })
     }
 
     /// Stops it.

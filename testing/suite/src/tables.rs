@@ -25,8 +25,7 @@ pub fn write(directory: &Path) -> Result<Vec<String>, Box<dyn std::error::Error>
             for file in 0..FILES {
                 write_file(&path.join(format!("{file}.parquet")), side, kind, file)?;
             }
-            statements
-                .push(format!("CREATE EXTERNAL TABLE {name} STORED AS PARQUET LOCATION '{}/'", path.display()));
+            statements.push(format!("CREATE EXTERNAL TABLE {name} STORED AS PARQUET LOCATION '{}/'", path.display()));
         }
     }
     Ok(statements)
@@ -51,11 +50,8 @@ fn write_file(path: &Path, side: &str, kind: &str, file: i64) -> Result<(), Box<
         Field::new("v", DataType::Int64, true),
         Field::new("s", DataType::Utf8, true),
     ]));
-    let columns: Vec<ArrayRef> = vec![
-        Arc::new(Int64Array::from(keys)),
-        Arc::new(Int64Array::from(values)),
-        Arc::new(StringArray::from(names)),
-    ];
+    let columns: Vec<ArrayRef> =
+        vec![Arc::new(Int64Array::from(keys)), Arc::new(Int64Array::from(values)), Arc::new(StringArray::from(names))];
     let batch = RecordBatch::try_new(Arc::clone(&schema), columns)?;
     let mut writer = ArrowWriter::try_new(std::fs::File::create(path)?, schema, None)?;
     writer.write(&batch)?;
@@ -97,9 +93,7 @@ pub fn joins(left: &str, right: &str) -> Vec<(String, String)> {
     ));
     cases.push((
         "mark not exists".into(),
-        format!(
-            "SELECT l.k, l.v FROM {left} l WHERE NOT EXISTS (SELECT 1 FROM {right} r WHERE r.k = l.k) OR l.v < 10"
-        ),
+        format!("SELECT l.k, l.v FROM {left} l WHERE NOT EXISTS (SELECT 1 FROM {right} r WHERE r.k = l.k) OR l.v < 10"),
     ));
     cases.push((
         "null-aware anti".into(),
@@ -120,9 +114,7 @@ pub fn joins(left: &str, right: &str) -> Vec<(String, String)> {
     ));
     cases.push((
         "full join, then group".into(),
-        format!(
-            "SELECT r.s, count(*), sum(l.v) FROM {left} l FULL JOIN {right} r ON l.k = r.k GROUP BY r.s"
-        ),
+        format!("SELECT r.s, count(*), sum(l.v) FROM {left} l FULL JOIN {right} r ON l.k = r.k GROUP BY r.s"),
     ));
     cases
 }

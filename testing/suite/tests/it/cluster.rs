@@ -51,8 +51,7 @@ async fn without_workers_a_job_waits_and_one_that_comes_late_is_used() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_workers_a_job_fails_when_patience_is_over() {
-    let config =
-        CoordinatorConfig { no_worker_patience: Duration::from_millis(300), ..CoordinatorConfig::default() };
+    let config = CoordinatorConfig { no_worker_patience: Duration::from_millis(300), ..CoordinatorConfig::default() };
     let coordinator = Coordinator::start(config).await.unwrap();
     let url = format!("grpc://{}", coordinator.addr());
     let session = Session::open(Deployment::Remote { url }).await.unwrap();
@@ -73,15 +72,7 @@ async fn a_client_that_goes_away_leaves_nothing() {
     let mut execution = session.execute(sql).await.unwrap();
     execution.next().await.unwrap();
     drop(execution);
-    for worker in &cluster.workers {
-        tokio::time::timeout(DEADLINE, async {
-            while worker.budget().used() > 0 || !worker.store().held().is_empty() {
-                tokio::task::yield_now().await;
-            }
-        })
-        .await
-        .unwrap();
-    }
+    cluster.wait_until_empty().await.unwrap();
     let (rows, _) = session.execute("SELECT count(*) FROM l_plain").await.unwrap().collect().await.unwrap();
     assert_eq!(text_rows(&rows).unwrap(), ["51"]);
     cluster.stop().await;
@@ -91,14 +82,15 @@ async fn a_client_that_goes_away_leaves_nothing() {
 async fn another_protocol_version_is_refused_with_both_versions_named() {
     use windrow_proto::control as wire;
     let coordinator = Coordinator::start(CoordinatorConfig::default()).await.unwrap();
-    let endpoint = format!("http://{}", coordinator.addr());
-    let mut jobs = wire::jobs_client::JobsClient::connect(endpoint.clone()).await.unwrap();
+    let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{}", coordinator.addr())).unwrap();
+    let channel = endpoint.connect().await.unwrap();
+    let mut jobs = wire::jobs_client::JobsClient::new(channel.clone());
     let status = jobs.open_session(wire::OpenSessionRequest { version: 999 }).await.unwrap_err();
     let error = windrow_proto::status::from_status(&status);
     assert_eq!(error.kind, ErrorKind::Version);
     assert!(error.message.contains("999"), "{error}");
 
-    let mut workers = wire::coordination_client::CoordinationClient::connect(endpoint).await.unwrap();
+    let mut workers = wire::coordination_client::CoordinationClient::new(channel);
     let id = windrow_proto::status::id_bytes(1);
     let hello = wire::Hello {
         worker: id.clone(),

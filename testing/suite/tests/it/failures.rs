@@ -38,8 +38,6 @@ async fn wrong_input_is_said_clearly_and_leaves_nothing() {
     }
     let ended = session.execute("SELECT count(*) FROM l_plain").await.unwrap().collect().await;
     assert!(ended.is_ok());
-    for worker in &cluster.workers {
-        assert!(worker.store().held().is_empty());
-    }
+    cluster.wait_until_empty().await.unwrap();
     cluster.stop().await;
 }

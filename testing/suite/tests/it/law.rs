@@ -23,7 +23,8 @@ async fn every_stage_of_tpch_is_the_union_of_its_tasks() {
             spread += job.graph.stages.iter().filter(|stage| stage.tasks.len() > 1).count();
             let mut results = vec![];
             for order in ORDERS {
-                let (_, rows) = stages.check_law(&job, order).await.unwrap_or_else(|e| panic!("{query}, {order:?}: {e}"));
+                let (_, rows) =
+                    stages.check_law(&job, order).await.unwrap_or_else(|e| panic!("{query}, {order:?}: {e}"));
                 results.push(rows);
             }
             assert!(results.windows(2).all(|pair| pair[0].len() == pair[1].len()), "{query}: results differ in length");
