@@ -2,12 +2,14 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use windrow_common::Result;
 use windrow_common::config::CoordinatorConfig;
 use windrow_coordinator::Coordinator;
 
+use crate::duration;
 use crate::interrupt::Interrupt;
 use crate::listen;
 use crate::stdout::say;
@@ -29,6 +31,9 @@ pub struct CoordinatorCommand {
     /// Directory for tables made by CREATE TABLE AS [default: a temporary one, removed at the end]
     #[arg(long, value_name = "DIR")]
     pub warehouse: Option<PathBuf>,
+    /// How long a job waits for a worker when there is none, before it fails [default: 30s]
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    pub no_worker_patience: Option<Duration>,
     /// Listen on an address that other machines can reach, without encryption and authentication
     #[arg(long)]
     pub insecure: bool,
@@ -39,7 +44,13 @@ impl CoordinatorCommand {
     pub async fn run(self) -> Result<()> {
         let listen = listen::check(self.listen, self.insecure)?;
         let mut interrupt = Interrupt::listen()?;
-        let config = CoordinatorConfig { listen, warehouse: self.warehouse, ..CoordinatorConfig::default() };
+        let defaults = CoordinatorConfig::default();
+        let config = CoordinatorConfig {
+            listen,
+            warehouse: self.warehouse,
+            no_worker_patience: self.no_worker_patience.unwrap_or(defaults.no_worker_patience),
+            ..defaults
+        };
         let handle = interrupt.or_cancelled(Coordinator::start(config)).await?;
         say(&format!("coordinator at grpc://{}", handle.addr()));
         interrupt.wait().await;

@@ -17,6 +17,7 @@ pub mod command;
 pub mod coordinator;
 pub mod demo;
 pub mod drive;
+pub mod duration;
 pub mod grid;
 pub mod interrupt;
 pub mod listen;

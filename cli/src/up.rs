@@ -11,6 +11,7 @@ use windrow_common::config::{self, CoordinatorConfig};
 use windrow_common::{ByteSize, Result};
 use windrow_coordinator::WorkerInfo;
 
+use crate::duration;
 use crate::interrupt::Interrupt;
 use crate::listen;
 use crate::local_cluster::{LocalCluster, LocalClusterConfig};
@@ -46,6 +47,9 @@ pub struct UpCommand {
     /// Directory for tables made by CREATE TABLE AS [default: a temporary one, removed at the end]
     #[arg(long, value_name = "DIR")]
     pub warehouse: Option<PathBuf>,
+    /// How long a job waits for a worker when there is none, before it fails [default: 30s]
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    pub no_worker_patience: Option<Duration>,
     /// Print one line of JSON once all are ready, and nothing else
     #[arg(long)]
     pub json: bool,
@@ -90,10 +94,12 @@ impl UpCommand {
         let mut config = LocalClusterConfig::new(workers, self.cores.get())?;
         config.memory = self.memory.unwrap_or(config.memory);
         config.show_log = true;
+        let defaults = CoordinatorConfig::default();
         config.coordinator = CoordinatorConfig {
             listen: listen::check(self.listen.unwrap_or_else(listen::default_or_free), self.insecure)?,
             warehouse: self.warehouse.clone(),
-            ..CoordinatorConfig::default()
+            no_worker_patience: self.no_worker_patience.unwrap_or(defaults.no_worker_patience),
+            ..defaults
         };
         Ok(config)
     }

@@ -1,6 +1,6 @@
 //! A session: settings and tables of one user on one deployment.
 
-use tonic::transport::Channel;
+use tonic::transport::{Channel, Endpoint};
 use windrow_common::{Error, ErrorKind, Result, WorkerId, limits};
 use windrow_engine::session::EngineSession;
 use windrow_proto::control as wire;
@@ -49,14 +49,23 @@ impl Session {
 
     async fn connect(url: &str) -> Result<Session> {
         let address = url.strip_prefix("grpc://").or_else(|| url.strip_prefix("http://")).unwrap_or(url);
-        let channel = tonic::transport::Endpoint::from_shared(format!("http://{address}"))
+        let endpoint = Endpoint::from_shared(format!("http://{address}"))
             .map_err(|e| {
                 Error::user(format!("'{url}' is not an address; write for example grpc://127.0.0.1:7070: {e}"))
             })?
             .connect_timeout(limits::CONNECT_TIMEOUT)
             .initial_stream_window_size(limits::HTTP2_STREAM_WINDOW)
             .initial_connection_window_size(limits::HTTP2_CONNECTION_WINDOW)
-            .tcp_nodelay(true)
+            .tcp_nodelay(true);
+        // Something may take the connection and then never say a word.
+        tokio::time::timeout(limits::CONNECT_TIMEOUT, Self::greet(endpoint, url)).await.unwrap_or_else(|_| {
+            let seconds = limits::CONNECT_TIMEOUT.as_secs();
+            Err(Error::unavailable(format!("what listens at {url} has not answered within {seconds} s")))
+        })
+    }
+
+    async fn greet(endpoint: Endpoint, url: &str) -> Result<Session> {
+        let channel = endpoint
             .connect()
             .await
             .map_err(|e| Error::unavailable(format!("no coordinator answers at {url}: {}", last_cause(&e))))?;

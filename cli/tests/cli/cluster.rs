@@ -2,44 +2,23 @@
 
 use std::process::Stdio;
 
-use crate::windrow::{Running, assert_code, command, is_alive, signal, stdout, wait_until_gone, windrow};
-
-struct Cluster {
-    running: Running,
-    url: String,
-    workers: Vec<u32>,
-}
-
-fn up() -> Cluster {
-    let mut running = Running::start(&["up", "--workers", "2", "--listen", "127.0.0.1:0", "--json"]);
-    let line: serde_json::Value = serde_json::from_str(&running.line()).unwrap();
-    assert_eq!(line["coordinator"]["pid"], running.pid());
-    let workers = line["workers"].as_array().unwrap();
-    let workers: Vec<u32> = workers.iter().map(|w| w["pid"].as_u64().unwrap().try_into().unwrap()).collect();
-    assert_eq!(workers.len(), 2);
-    assert!(workers.iter().all(|pid| is_alive(*pid)));
-    Cluster { running, url: line["flight_sql"].as_str().unwrap().to_owned(), workers }
-}
+use crate::cluster_of_processes::Cluster;
+use crate::windrow::{Running, assert_code, command, signal, stdout, windrow};
 
 #[test]
-fn a_cluster_answers_and_leaves_no_process_behind() {
+fn a_cluster_answers_and_leaves_nothing_behind() {
     for name in ["TERM", "INT"] {
-        let mut cluster = up();
-        let output = windrow(&["sql", "--connect", &cluster.url, "-c", "SELECT 1 AS a"]);
+        let cluster = Cluster::start(2, 1, &[]);
+        let output = windrow(&["sql", "--connect", cluster.url(), "-c", "SELECT 1 AS a"]);
         assert_code(&output, 0);
         assert_eq!(stdout(&output), "a\n1\n");
-        cluster.running.signal(name);
-        assert_eq!(cluster.running.wait(), Some(0), "{name}");
-        assert!(!cluster.workers.iter().any(|pid| is_alive(*pid)), "{name}");
+        cluster.stop_with(name);
     }
 }
 
 #[test]
 fn workers_go_when_their_parent_is_killed() {
-    let mut cluster = up();
-    cluster.running.signal("KILL");
-    assert_eq!(cluster.running.wait(), None);
-    cluster.workers.iter().for_each(|pid| wait_until_gone(*pid));
+    Cluster::start(2, 1, &[]).kill_coordinator();
 }
 
 #[test]

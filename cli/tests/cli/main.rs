@@ -2,7 +2,14 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod arguments;
+mod bad_input;
 mod cluster;
+mod cluster_of_processes;
+mod copied;
+mod copy;
+mod equality;
+mod interrupted;
+mod killed;
 mod sql;
 mod tpch;
 mod windrow;

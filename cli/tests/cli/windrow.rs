@@ -5,8 +5,6 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::sync::OnceLock;
 
-use tempfile::TempDir;
-
 /// Seconds after which something that should have happened has not.
 const PATIENCE: &str = "120";
 
@@ -19,9 +17,19 @@ pub fn command(arguments: &[&str]) -> Command {
 
 /// Runs it to its end, which must come.
 pub fn windrow(arguments: &[&str]) -> Output {
+    bounded(arguments).output().unwrap()
+}
+
+/// The same, with what is temporary in this directory.
+pub fn windrow_in(temporary: &Path, arguments: &[&str]) -> Output {
+    bounded(arguments).env("TMPDIR", temporary).output().unwrap()
+}
+
+fn bounded(arguments: &[&str]) -> Command {
     let mut command = Command::new("timeout");
     command.args([PATIENCE, env!("CARGO_BIN_EXE_windrow")]).args(arguments);
-    command.stdin(Stdio::null()).env_remove("WINDROW_LOG").output().unwrap()
+    command.stdin(Stdio::null()).env_remove("WINDROW_LOG");
+    command
 }
 
 /// Runs it to its end with this on stdin.
@@ -53,7 +61,12 @@ pub struct Running {
 
 impl Running {
     pub fn start(arguments: &[&str]) -> Running {
-        let mut child = command(arguments).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
+        Running::of(&mut command(arguments))
+    }
+
+    /// Starts what [`command`] has made.
+    pub fn of(command: &mut Command) -> Running {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         Running { child, lines }
     }
@@ -101,14 +114,22 @@ pub fn is_alive(pid: u32) -> bool {
     Path::new("/proc").join(pid.to_string()).exists()
 }
 
-/// TPC-H data at a small scale, made once by the binary itself.
+/// TPC-H data at a small scale, made by the binary itself.
 pub fn small_data() -> &'static str {
-    static DATA: OnceLock<(TempDir, String)> = OnceLock::new();
-    let (_, path) = DATA.get_or_init(|| {
-        let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        let path = directory.path().join("tpch").to_str().unwrap().to_owned();
-        assert_code(&windrow(&["tpch", "generate", "--scale", "0.01", "--output", &path]), 0);
-        (directory, path)
-    });
+    static DATA: OnceLock<String> = OnceLock::new();
+    DATA.get_or_init(|| data("0.01"))
+}
+
+/// TPC-H data at the usual scale of the tests.
+pub fn tpch_data() -> &'static str {
+    static DATA: OnceLock<String> = OnceLock::new();
+    DATA.get_or_init(|| data("0.1"))
+}
+
+/// TPC-H data at this scale, in a directory that the next run of the tests uses again. The generator finds out by itself
+/// whether it is there and whole; the same scale always gives the same bytes.
+pub fn data(scale: &str) -> String {
+    let path = format!("{}/tpch-{scale}", env!("CARGO_TARGET_TMPDIR"));
+    assert_code(&windrow(&["tpch", "generate", "--scale", scale, "--output", &path]), 0);
     path
 }
