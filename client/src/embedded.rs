@@ -14,8 +14,9 @@ use windrow_worker::{Worker, WorkerHandle};
 /// An engine in this process.
 #[derive(Debug)]
 pub struct Embedded {
-    coordinator: CoordinatorHandle,
+    /// Stops first: it may still be writing below the coordinator's directories.
     worker: WorkerHandle,
+    coordinator: CoordinatorHandle,
 }
 
 impl Embedded {

@@ -28,6 +28,8 @@ pub const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(5);
 pub const NO_WORKER_PATIENCE: Duration = Duration::from_secs(30);
 /// Outputs up to this many bytes may ride in the report.
 pub const INLINE_OUTPUT_BYTES: usize = 64 << 10;
+/// Bytes that the value of a scalar subquery, or the list of files that a task wrote, may have: they ride in a report.
+pub const MAX_INLINE_BYTES: usize = 16 << 20;
 /// Bytes of a blob that travel in one message.
 pub const BLOB_CHUNK_BYTES: usize = 1 << 20;
 /// Bytes of shuffled batches that travel in one message, before one batch alone exceeds it.
@@ -51,9 +53,11 @@ pub const FETCH_RETRIES: u32 = 2;
 /// Nested operators of one stage's plan that are accepted.
 pub const MAX_PLAN_DEPTH: usize = 512;
 /// Nested levels of one expression that are accepted.
-pub const MAX_EXPRESSION_DEPTH: usize = 512;
+pub const MAX_EXPRESSION_DEPTH: usize = 4096;
 /// Stack that encoding and decoding a plan of the greatest depth may need.
 pub const PLAN_STACK_BYTES: usize = 64 << 20;
+/// Stack of the threads that plan and of those that run operators: both descend into nested expressions.
+pub const THREAD_STACK_BYTES: usize = 32 << 20;
 /// Bytes of SQL text in one submission.
 pub const MAX_SQL_BYTES: usize = 16 << 20;
 /// Bytes of an error's text on the wire.

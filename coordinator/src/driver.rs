@@ -2,9 +2,11 @@
 //! else touches the scheduler; there is no lock around it.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
@@ -243,14 +245,15 @@ impl Driver {
 
     fn commit(&mut self, job: JobId, outputs: Vec<OutputReport>) {
         let Some(commit) = self.jobs.get_mut(&job).and_then(|entry| entry.commit.take()) else {
-            warn!(%job, "nothing is known of what the job writes");
+            let error = Error::internal("nothing is known of what the job writes");
+            self.commits.spawn(report_commit(self.sender.clone(), job, Err(error)));
             return;
         };
         let sender = self.sender.clone();
         self.commits.spawn(async move {
-            let result = commit(outputs).await;
-            // The driver is gone only when the whole coordinator is.
-            let _ = sender.send(Input::Committed { job, result }).await;
+            let result = AssertUnwindSafe(async { commit(outputs).await }).catch_unwind().await;
+            let result = result.unwrap_or_else(|_| Err(Error::internal("publishing the output crashed")));
+            report_commit(sender, job, result).await;
         });
     }
 
@@ -298,6 +301,11 @@ impl Driver {
             })
             .collect()
     }
+}
+
+async fn report_commit(sender: mpsc::Sender<Input>, job: JobId, result: Result<()>) {
+    // The driver is gone only when the whole coordinator is.
+    let _ = sender.send(Input::Committed { job, result }).await;
 }
 
 async fn sleep_or_never(wait: Option<Duration>) {

@@ -121,7 +121,14 @@ impl Runner {
         let (rows_sender, rows) = oneshot::channel();
         let commit = planned.sink.as_ref().map(|sink| committer(sink.spec.clone(), rows_sender));
         let job_guard = self.submit(job, &planned, commit).await?;
-        self.say(ExecutionUpdate::Accepted { job: Some(job), schema: Arc::clone(&planned.schema) }).await?;
+        let accepted = ExecutionUpdate::Accepted { job: Some(job), schema: Arc::clone(&planned.schema) };
+        if let Err(error) = self.say(accepted).await {
+            drop(job_guard);
+            if let Some(sink) = &planned.sink {
+                self.abort_write(job, sink, Err(error.clone())).await?;
+            }
+            return Err(error);
+        }
         let (report, outcome) = match &planned.sink {
             None => self.deliver(job, job_guard, partitions, determinism, planned.schema).await?,
             Some(sink) => self.write(job, job_guard, sink, rows).await?,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use futures::StreamExt;
 use tokio::sync::mpsc;
-use windrow_common::{AttemptId, Determinism, Error, ErrorKind, Location, Result};
+use windrow_common::{AttemptId, Determinism, Error, ErrorKind, Location, Result, limits};
 use windrow_engine::error::classify;
 use windrow_engine::exchange::{ExchangeSource, ReadRequest};
 
@@ -51,7 +51,8 @@ impl ResultReader {
         locations: &[Location],
         client: &mpsc::Sender<Result<ExecutionUpdate>>,
     ) -> Result<Ended> {
-        while let Some(location) = locations.get(self.next) {
+        let mut tries = 0;
+        'locations: while let Some(location) = locations.get(self.next) {
             let mut skip = self.delivered;
             if skip > 0 && self.attempt != Some(location.attempt) && self.determinism != Determinism::Exact {
                 return Err(Error::io(
@@ -68,6 +69,11 @@ impl ResultReader {
             while let Some(batch) = stream.next().await {
                 let mut batch = match batch {
                     Ok(batch) => batch,
+                    // The output may be there still, and only the connection broken: what was not delivered is read again.
+                    Err(_) if tries < limits::FETCH_RETRIES => {
+                        tries += 1;
+                        continue 'locations;
+                    }
                     Err(error) => return lost_or_error(classify(&error)),
                 };
                 let rows = batch.num_rows() as u64;
@@ -84,6 +90,7 @@ impl ResultReader {
                     return Ok(Ended::Unwanted);
                 }
             }
+            tries = 0;
             self.next += 1;
             self.delivered = 0;
         }

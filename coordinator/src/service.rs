@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -25,6 +26,9 @@ use crate::rpc;
 
 /// Inputs that wait for the driver.
 const INPUT_QUEUE: usize = 4096;
+
+/// How long a stopping coordinator waits for its statements to end.
+const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Where results are read from: other processes, unless somebody in this process says otherwise.
 pub type ResultSource = Arc<OnceLock<Arc<dyn ExchangeSource>>>;
@@ -117,7 +121,7 @@ impl Coordinator {
         let planning = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("windrow-plan")
-            .thread_stack_size(16 << 20)
+            .thread_stack_size(limits::THREAD_STACK_BYTES)
             .enable_all()
             .build()
             .map_err(|e| Error::io(format!("cannot start threads: {e}")))?;
@@ -258,7 +262,8 @@ impl CoordinatorHandle {
         for task in [self.server.take(), self.driver.take()].into_iter().flatten() {
             let _ = task.await;
         }
-        self.shared.tasks.wait().await;
+        // Statements whose rows nobody reads end with their client.
+        let _ = tokio::time::timeout(SHUTDOWN_PATIENCE, self.shared.tasks.wait()).await;
         if let Some(planning) = self.planning.take() {
             planning.shutdown_background();
         }

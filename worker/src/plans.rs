@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::OnceCell;
-use windrow_common::{BlobHash, Error, Result, limits};
+use windrow_common::{BlobHash, Error, ErrorKind, Result, limits};
 use windrow_engine::plan::graph::hash_of;
 
 use crate::link::CoordinatorLink;
@@ -39,7 +39,11 @@ impl Plans {
     }
 
     async fn fetch(&self, hash: BlobHash) -> Result<Arc<[u8]>> {
-        let bytes = self.link.blob(hash).await?;
+        let bytes = self.link.blob(hash).await.map_err(|error| match error.kind {
+            // The attempt cannot go on, but the job can: it is tried again.
+            ErrorKind::Unavailable | ErrorKind::Cancelled => Error::io(error.message),
+            _ => error,
+        })?;
         if hash_of(&bytes) != hash {
             return Err(Error::io(format!("the plan {hash} arrived damaged")));
         }

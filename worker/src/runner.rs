@@ -1,6 +1,7 @@
 //! Runs attempts: fetches the plan, makes the attempt's own instance, runs its partitions on the CPU runtime, and puts the
 //! rows where their readers will look for them.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use windrow_common::protocol::Assignment;
 use windrow_common::time::Clock;
-use windrow_common::{AttemptId, Error, ExchangeKind, OutputReport, Result, limits};
+use windrow_common::{AttemptId, Error, ErrorKind, ExchangeKind, OutputReport, Result, limits};
 use windrow_engine::error::classify;
 use windrow_engine::exchange::block::encode_inline;
 use windrow_engine::runtime::{Attempt, AttemptInput, AttemptSpec, StageRuntime};
@@ -92,15 +93,11 @@ impl Runner {
         self.cpu.spawn(async move {
             let attempt = assignment.attempt;
             let task = assignment.task;
-            let run = std::panic::AssertUnwindSafe(runner.run(assignment)).catch_unwind();
-            let end = tokio::select! {
-                biased;
-                () = stop.cancelled() => Ended::Stopped { attempt },
-                result = run => match result {
-                    Ok(Ok(output)) => Ended::Finished { attempt, output },
-                    Ok(Err(error)) => Ended::Failed { attempt, error },
-                    Err(panic) => Ended::Failed { attempt, error: crashed(panic.as_ref()) },
-                },
+            let end = match AssertUnwindSafe(runner.run(assignment, &stop)).catch_unwind().await {
+                Ok(Ok(output)) => Ended::Finished { attempt, output },
+                Ok(Err(_)) if stop.is_cancelled() => Ended::Stopped { attempt },
+                Ok(Err(error)) => Ended::Failed { attempt, error },
+                Err(panic) => Ended::Failed { attempt, error: crashed(panic.as_ref()) },
             };
             if !matches!(end, Ended::Finished { .. }) {
                 runner.store.free(&[attempt]);
@@ -111,14 +108,14 @@ impl Runner {
         });
     }
 
-    async fn run(&self, assignment: Assignment) -> Result<OutputReport> {
+    async fn run(&self, assignment: Assignment, stop: &CancellationToken) -> Result<OutputReport> {
         let clock = Clock::start();
-        let _reserved = self.reserve(assignment.memory).await?;
-        let blob = self.plans.get(assignment.plan).await?;
+        let _reserved = unless(stop, self.reserve(assignment.memory)).await?;
+        let blob = unless(stop, self.plans.get(assignment.plan)).await?;
         let fetched = Arc::new(AtomicU64::new(0));
         let attempt = Arc::new(self.prepare(&assignment, &blob, &fetched)?);
         let writer = self.store.writer(assignment.task.job, assignment.attempt, assignment.output_partitions)?;
-        let writer = run_partitions(attempt.clone(), &assignment, writer).await?;
+        let writer = run_partitions(attempt.clone(), &assignment, writer, stop).await?;
         let summary = writer.finish().await?;
         let mut output = OutputReport {
             partitions: summary.partitions,
@@ -176,12 +173,36 @@ impl Runner {
             batches.push(block?.1);
         }
         let bytes = encode_inline(&attempt.schema(), &batches).map_err(Error::from)?;
+        if always && bytes.len() > limits::MAX_INLINE_BYTES {
+            return Err(Error::new(
+                ErrorKind::Limit,
+                format!(
+                    "the value of a scalar subquery, or a list of written files, has {} bytes; the limit is {}",
+                    bytes.len(),
+                    limits::MAX_INLINE_BYTES
+                ),
+            ));
+        }
         Ok((always || bytes.len() <= limits::INLINE_OUTPUT_BYTES).then_some(bytes))
     }
 }
 
-/// Runs all partitions of the attempt, one after the other if it has but one slot, else side by side.
-async fn run_partitions(attempt: Arc<Attempt>, assignment: &Assignment, writer: OutputWriter) -> Result<OutputWriter> {
+/// What `work` gives, unless the attempt is told to stop before.
+async fn unless<T>(stop: &CancellationToken, work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => Err(Error::cancelled()),
+        result = work => result,
+    }
+}
+
+/// Runs all partitions of the attempt side by side. Whatever happens, none of them still runs when this returns.
+async fn run_partitions(
+    attempt: Arc<Attempt>,
+    assignment: &Assignment,
+    writer: OutputWriter,
+    stop: &CancellationToken,
+) -> Result<OutputWriter> {
     let writer = Arc::new(Mutex::new(writer));
     let mut running = JoinSet::new();
     for partition in assignment.partitions.clone() {
@@ -189,6 +210,16 @@ async fn run_partitions(attempt: Arc<Attempt>, assignment: &Assignment, writer: 
         let (output, output_partitions) = (assignment.output, assignment.output_partitions);
         running.spawn(run_partition(attempt, partition, output, output_partitions, writer));
     }
+    let joined = unless(stop, join_all(&mut running)).await;
+    running.shutdown().await;
+    joined?;
+    drop(attempt);
+    Arc::into_inner(writer)
+        .map(Mutex::into_inner)
+        .ok_or_else(|| Error::internal("a partition still writes after its end"))
+}
+
+async fn join_all(running: &mut JoinSet<Result<()>>) -> Result<()> {
     while let Some(ended) = running.join_next().await {
         match ended {
             Ok(result) => result?,
@@ -196,10 +227,7 @@ async fn run_partitions(attempt: Arc<Attempt>, assignment: &Assignment, writer: 
             Err(_) => return Err(Error::cancelled()),
         }
     }
-    drop(attempt);
-    Arc::into_inner(writer)
-        .map(Mutex::into_inner)
-        .ok_or_else(|| Error::internal("a partition still writes after its end"))
+    Ok(())
 }
 
 async fn run_partition(

@@ -1,7 +1,7 @@
 //! The threads of a worker, all made here: a small runtime for I/O, and one that polls the operators of attempts with one
 //! thread for each slot. Nothing on the I/O runtime computes for long.
 
-use windrow_common::{Error, Result};
+use windrow_common::{Error, Result, limits};
 
 /// Threads that move bytes.
 const IO_THREADS: usize = 2;
@@ -20,6 +20,7 @@ impl Threads {
             tokio::runtime::Builder::new_multi_thread()
                 .worker_threads(threads)
                 .thread_name(name)
+                .thread_stack_size(limits::THREAD_STACK_BYTES)
                 .enable_all()
                 .build()
                 .map_err(|e| Error::io(format!("cannot start threads: {e}")))

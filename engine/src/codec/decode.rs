@@ -151,8 +151,11 @@ impl InstanceDecoder<'_> {
         let Some(config) = file_scan(&plan) else {
             return internal_err!("a scan of a stage's plan decoded to something else");
         };
-        // datafusion-proto drops entity tags and versions of files: put ours back.
-        let config = FileScanConfigBuilder::from(config.clone()).with_file_groups(groups).build();
+        // datafusion-proto drops entity tags and versions of files, and whether order matters: put ours back.
+        let config = FileScanConfigBuilder::from(config.clone())
+            .with_file_groups(groups)
+            .with_preserve_order(scan.preserve_order)
+            .build();
         Ok(DataSourceExec::from_data_source(config))
     }
 

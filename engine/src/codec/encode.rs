@@ -4,12 +4,16 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use datafusion::common::config::{ConfigExtension, ConfigOptions};
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, internal_datafusion_err, not_impl_err, plan_err};
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfig, FileScanConfigBuilder};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::logical_expr::physical_planning_context::ScalarSubqueryResults;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::scalar_subquery::ScalarSubqueryExpr;
+use datafusion::physical_expr::window::WindowExpr;
+use datafusion::physical_plan::limit::GlobalLimitExec;
+use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use datafusion_proto::physical_plan::to_proto::{
     serialize_partitioning, serialize_physical_expr_with_converter, serialize_physical_sort_exprs,
@@ -67,7 +71,7 @@ pub fn encode_stage(
     scalars: &[ScalarBinding],
     config: &ConfigOptions,
 ) -> Result<EncodedStage> {
-    check_depth(plan)?;
+    check_shippable(plan)?;
     let codec = DefaultPhysicalExtensionCodec {};
     let encoder = StageEncoder { bindings: scalars, state: RefCell::default() };
     let node = encoder.execution_plan_to_proto(plan, &codec)?;
@@ -99,12 +103,16 @@ fn settings_of(config: &ConfigOptions) -> Vec<Setting> {
         .collect()
 }
 
-/// Refuses plans that nest deeper than decoding is prepared for.
-pub fn check_depth(plan: &Arc<dyn ExecutionPlan>) -> Result<()> {
+/// Refuses plans that nest deeper than decoding and running are prepared for, and those with parts that would not arrive
+/// as they are.
+pub fn check_shippable(plan: &Arc<dyn ExecutionPlan>) -> Result<()> {
     let mut deepest = 0;
     let mut pending = vec![(plan, 1_usize)];
     while let Some((node, depth)) = pending.pop() {
         deepest = deepest.max(depth);
+        check_expressions(node)?;
+        check_counts(node)?;
+        check_windows(node)?;
         pending.extend(node.children().into_iter().map(|child| (child, depth + 1)));
     }
     if deepest > limits::MAX_PLAN_DEPTH {
@@ -115,6 +123,70 @@ pub fn check_depth(plan: &Arc<dyn ExecutionPlan>) -> Result<()> {
         );
     }
     Ok(())
+}
+
+fn check_expressions(node: &Arc<dyn ExecutionPlan>) -> Result<()> {
+    let mut deepest = 0;
+    node.apply_expressions(&mut |expr| {
+        let mut pending = vec![(Arc::clone(expr), 1_usize)];
+        while let Some((expr, depth)) = pending.pop() {
+            deepest = deepest.max(depth);
+            pending.extend(expr.children().into_iter().map(|child| (Arc::clone(child), depth + 1)));
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    if deepest > limits::MAX_EXPRESSION_DEPTH {
+        return plan_err!(
+            "an expression nests {deepest} levels deep; the limit is {}. Write long chains of OR as IN (…)",
+            limits::MAX_EXPRESSION_DEPTH
+        );
+    }
+    Ok(())
+}
+
+/// Numbers of rows travel as 32 bits.
+fn check_counts(node: &Arc<dyn ExecutionPlan>) -> Result<()> {
+    let skip = node.downcast_ref::<GlobalLimitExec>().map_or(0, GlobalLimitExec::skip);
+    let most = u32::MAX as usize;
+    if skip > most || node.fetch().is_some_and(|fetch| fetch > most) {
+        return plan_err!("LIMIT and OFFSET must be at most {most}");
+    }
+    Ok(())
+}
+
+/// A window function that the planner turned round to save a sort would be turned back by decoding.
+fn check_windows(node: &Arc<dyn ExecutionPlan>) -> Result<()> {
+    let turned = windows_of(node).iter().any(|window| mentions(window, "is_reversed: true"));
+    if turned {
+        return not_impl_err!(
+            "window functions (lag, lead, nth_value) over the same columns in opposite orders cannot run in one \
+             SELECT yet; put one of them into a subquery of its own"
+        );
+    }
+    Ok(())
+}
+
+fn windows_of(node: &Arc<dyn ExecutionPlan>) -> &[Arc<dyn WindowExpr>] {
+    if let Some(window) = node.downcast_ref::<WindowAggExec>() {
+        window.window_expr()
+    } else if let Some(window) = node.downcast_ref::<BoundedWindowAggExec>() {
+        window.window_expr()
+    } else {
+        &[]
+    }
+}
+
+/// What a window function keeps private is seen only in its debug form.
+fn mentions(window: &Arc<dyn WindowExpr>, what: &str) -> bool {
+    format!("{window:?}").contains(what)
+}
+
+/// datafusion-proto forgets IGNORE NULLS of window functions, though it reads it.
+fn keep_ignore_nulls(plan: &Arc<dyn ExecutionPlan>, node: &mut protobuf::PhysicalPlanNode) {
+    let Some(PhysicalPlanType::Window(message)) = &mut node.physical_plan_type else { return };
+    for (window, message) in windows_of(plan).iter().zip(&mut message.window_expr) {
+        message.ignore_nulls |= mentions(window, "ignore_nulls: true");
+    }
 }
 
 #[derive(Default)]
@@ -136,6 +208,9 @@ impl StageEncoder<'_> {
         config: &FileScanConfig,
         codec: &dyn PhysicalExtensionCodec,
     ) -> Result<Node> {
+        if config.file_compression_type.is_compressed() {
+            return not_impl_err!("compressed CSV and JSON files cannot be read yet; decompress them, or use Parquet");
+        }
         let partitions = plan.output_partitioning().partition_count();
         let index = {
             let mut state = self.state.borrow_mut();
@@ -152,6 +227,7 @@ impl StageEncoder<'_> {
                 index: index as u32,
                 partitions: partitions as u32,
                 plan: node.encode_to_vec(),
+                preserve_order: config.preserve_order,
             })),
         })
     }
@@ -230,7 +306,10 @@ impl PhysicalProtoConverterExtension for StageEncoder<'_> {
                 .map_err(|e| internal_datafusion_err!("a sink cannot be encoded: {e}"))?;
             Node { kind: Some(NodeKind::Write(spec)) }
         } else {
-            return protobuf::PhysicalPlanNode::try_from_physical_plan_with_converter(Arc::clone(plan), codec, self);
+            let mut node =
+                protobuf::PhysicalPlanNode::try_from_physical_plan_with_converter(Arc::clone(plan), codec, self)?;
+            keep_ignore_nulls(plan, &mut node);
+            return Ok(node);
         };
         let extension = protobuf::PhysicalExtensionNode { node: node.encode_to_vec(), inputs };
         Ok(protobuf::PhysicalPlanNode { physical_plan_type: Some(PhysicalPlanType::Extension(extension)) })

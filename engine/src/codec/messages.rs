@@ -53,6 +53,9 @@ pub struct ScanNode {
     /// An encoded `PhysicalPlanNode` with empty file groups.
     #[prost(bytes = "vec", tag = "3")]
     pub plan: Vec<u8>,
+    /// Whether somebody relies on the order in which files and rows are read.
+    #[prost(bool, tag = "4")]
+    pub preserve_order: bool,
 }
 
 /// A reader of an exchange without its locations.

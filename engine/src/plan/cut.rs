@@ -33,6 +33,8 @@ pub struct StageDraft {
     pub tasks: Vec<Range<u32>>,
     /// Whether different tasks may run different partitions.
     pub spread: bool,
+    /// Cores that each task can use.
+    pub slots: u32,
 }
 
 /// A plan cut into stages; the last one makes the result.
@@ -64,12 +66,13 @@ pub fn cut(plan: &Arc<dyn ExecutionPlan>) -> Result<CutPlan> {
     Ok(cutter)
 }
 
-/// Makes one stage of one task of the whole plan: the fast path.
-pub fn whole(plan: &Arc<dyn ExecutionPlan>) -> Result<CutPlan> {
+/// Makes one stage of one task of the whole plan, which takes so many cores: the fast path.
+pub fn whole(plan: &Arc<dyn ExecutionPlan>, cores: u32) -> Result<CutPlan> {
     let mut cutter = CutPlan::default();
     let partitions = partition_count(plan);
     let root = Fragment { plan: Arc::clone(plan), spread: false };
     cutter.push(root, ExchangeKind::Gather, OutputDivision::AsIs, partitions)?;
+    cutter.stages.iter_mut().for_each(|stage| stage.slots = cores);
     Ok(cutter)
 }
 
@@ -135,8 +138,10 @@ impl CutPlan {
         }
         let schema = plan.schema();
         let partitioning = Partitioning::Hash(keys.clone(), partitions);
+        // The parts of a single partition arrive in the order in which they were written.
+        let orderings = if child.single_partition() { orderings_of(&child.plan) } else { vec![] };
         let exchange = self.push(child, ExchangeKind::Shuffle, OutputDivision::Hash(keys), partitions as u32)?;
-        let reader = ExchangeReaderExec::new(exchange, schema, Mapping::Shuffle, partitioning, vec![]);
+        let reader = ExchangeReaderExec::new(exchange, schema, Mapping::Shuffle, partitioning, orderings);
         Ok(Fragment { plan: Arc::new(reader), spread: true })
     }
 
@@ -196,7 +201,7 @@ impl CutPlan {
     fn forward(&mut self, fragment: Fragment, kind: ExchangeKind) -> Result<Fragment> {
         let schema = fragment.plan.schema();
         let partitioning = fragment.plan.output_partitioning().clone();
-        let orderings: Vec<LexOrdering> = fragment.plan.equivalence_properties().oeq_class().iter().cloned().collect();
+        let orderings = orderings_of(&fragment.plan);
         let partitions = partition_count(&fragment.plan);
         let exchange = self.push(fragment, kind, OutputDivision::AsIs, partitions)?;
         let owners = self.owners(exchange, partitions);
@@ -235,14 +240,26 @@ impl CutPlan {
         let spread = fragment.spread && partitions > 1;
         let tasks = if spread { (0..partitions).map(|p| p..p + 1).collect() } else { vec![0..partitions] };
         let exchange = ExchangeId(self.stages.len() as u32);
-        self.stages.push(StageDraft { plan: fragment.plan, kind, division, output_partitions, tasks, spread });
+        let slots = if spread { 1 } else { partitions.max(1) };
+        self.stages.push(StageDraft { plan: fragment.plan, kind, division, output_partitions, tasks, spread, slots });
         Ok(exchange)
     }
 }
 
+fn orderings_of(plan: &Arc<dyn ExecutionPlan>) -> Vec<LexOrdering> {
+    plan.equivalence_properties().oeq_class().iter().cloned().collect()
+}
+
+/// The operator over its new inputs. What stands above relies on the order that it had: it must still have it.
 fn rebuild(plan: &Arc<dyn ExecutionPlan>, children: Vec<Fragment>) -> Result<Arc<dyn ExecutionPlan>> {
     let children = children.into_iter().map(|fragment| fragment.plan).collect();
-    replace_children_if_necessary(Arc::clone(plan), children)
+    let rebuilt = replace_children_if_necessary(Arc::clone(plan), children)?;
+    if let Some(ordering) = plan.output_ordering()
+        && !rebuilt.equivalence_properties().ordering_satisfy(ordering.iter().cloned())?
+    {
+        return internal_err!("{} lost its order [{ordering}] when the plan was cut", plan.name());
+    }
+    Ok(rebuilt)
 }
 
 fn limit_error(what: &str, asked: usize, limit: usize) -> DataFusionError {

@@ -16,13 +16,16 @@ use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
 use windrow_common::Determinism;
 
 use super::cut::StageDraft;
+use super::leaves::partition_count;
 use super::rules::{Rule, rule_of};
 use crate::codec::OutputDivision;
+use crate::codec::encode::file_scan;
 use crate::exchange::reader::ExchangeReaderExec;
 
 /// Classifies a stage.
 pub fn of_stage(stage: &StageDraft) -> Result<Determinism> {
-    let mut facts = Facts::default();
+    // Within one task, partitions may take files from each other.
+    let mut facts = Facts { shared_files: stage.tasks.len() == 1, ..Facts::default() };
     facts.visit(&stage.plan)?;
     if facts.volatile || (facts.arrival_order && facts.picks_rows) {
         return Ok(Determinism::Indeterminate);
@@ -45,6 +48,8 @@ pub fn of_stage(stage: &StageDraft) -> Result<Determinism> {
 
 #[derive(Default)]
 struct Facts {
+    /// Scans of several partitions share their files.
+    shared_files: bool,
     /// Reads something whose rows arrive in no fixed order.
     arrival_order: bool,
     /// Runs several partitions of one instance at once, or keeps rows in hash tables.
@@ -66,7 +71,8 @@ impl Facts {
 
     fn look_at(&mut self, node: &Arc<dyn ExecutionPlan>) -> Result<()> {
         let moves = matches!(rule_of(node), Rule::Shuffle { .. } | Rule::Gather | Rule::SingleTask);
-        self.arrival_order |= moves || node.is::<ExchangeReaderExec>();
+        let shares = self.shared_files && file_scan(node).is_some() && partition_count(node) > 1;
+        self.arrival_order |= moves || shares || node.is::<ExchangeReaderExec>();
         self.parallel |= node.children().len() > 1 || node.is::<AggregateExec>();
         self.picks_rows |= node.fetch().is_some()
             || node.is::<LocalLimitExec>()
@@ -74,6 +80,7 @@ impl Facts {
             || node.is::<WindowAggExec>()
             || node.is::<BoundedWindowAggExec>();
         if let Some(aggregate) = node.downcast_ref::<AggregateExec>() {
+            self.picks_rows |= aggregate.limit_options().is_some();
             self.picks_rows |= aggregate.aggr_expr().iter().any(|f| !order_free(f.fun().name()));
         }
         let exprs: Vec<&Arc<dyn PhysicalExpr>> = if let Some(projection) = node.downcast_ref::<ProjectionExec>() {

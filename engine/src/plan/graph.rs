@@ -125,8 +125,7 @@ fn task_of(draft: &StageDraft, encoded: &EncodedStage, inputs: usize, partitions
         }
     }
     reads.resize(inputs, 0..0);
-    let slots = if draft.spread { 1 } else { partitions.len().max(1) as u32 };
-    Ok(TaskSpec { partitions, reads, splits: splits.encode(keep_statistics)?, slots })
+    Ok(TaskSpec { partitions, reads, splits: splits.encode(keep_statistics)?, slots: draft.slots })
 }
 
 fn same_leaf(a: &Arc<dyn ExecutionPlan>, b: &Arc<dyn ExecutionPlan>) -> bool {

@@ -24,6 +24,11 @@ fn collect<'a>(plan: &'a Arc<dyn ExecutionPlan>, range: Range<u32>, leaves: &mut
         leaves.push((plan, range));
         return;
     }
+    if range.is_empty() {
+        // Nothing of the plan is run, and so nothing of what is below it, however much of that it would collect.
+        children.into_iter().for_each(|child| collect(child, 0..0, leaves));
+        return;
+    }
     let partitions = partition_count(plan);
     match rule_of(plan) {
         Rule::Union => {

@@ -133,7 +133,8 @@ fn leaf_rule(plan: &Arc<dyn ExecutionPlan>) -> Option<Rule> {
         || plan.is::<EmptyExec>()
         || plan.is::<PlaceholderRowExec>()
         || plan.is::<ExchangeReaderExec>()
-        || plan.is::<LazyMemoryExec>();
+        // One without columns is encoded as one with, whose rows then do not fit.
+        || (plan.is::<LazyMemoryExec>() && !plan.schema().fields().is_empty());
     Some(if shippable { Rule::Leaf } else { Rule::CoordinatorOnly })
 }
 

@@ -55,26 +55,20 @@ fn verify_spread(index: usize, stage: &StageDraft, config: &ConfigOptions) -> Re
         return internal_err!("stage {index}: its operators may wait for filters from other tasks");
     }
     stage.plan.apply(|node| {
+        // One partition is run by one task, whatever stands below it.
+        if node.output_partitioning().partition_count() == 1 {
+            return Ok(TreeNodeRecursion::Jump);
+        }
         if node.is::<RepartitionExec>() {
             return internal_err!("stage {index}: {} inside a stage of many tasks", node.name());
         }
         match rule_of(node) {
             Rule::Leaf | Rule::PartitionWise | Rule::Union | Rule::CollectsLeft { safe: true } => {}
-            Rule::CollectsLeft { safe: false } => verify_single_right(index, node)?,
-            Rule::Gather if node.children()[0].output_partitioning().partition_count() == 1 => {}
             rule => return internal_err!("stage {index}: {} is {rule:?} inside a stage of many tasks", node.name()),
         }
         verify_join(index, node)?;
         Ok(TreeNodeRecursion::Continue)
     })?;
-    Ok(())
-}
-
-/// A join that emits left rows may stand below others in a spread stage only if one task runs all of it.
-fn verify_single_right(index: usize, node: &Arc<dyn ExecutionPlan>) -> Result<()> {
-    if node.output_partitioning().partition_count() > 1 {
-        return internal_err!("stage {index}: {} would emit left rows in each of its tasks", node.name());
-    }
     Ok(())
 }
 

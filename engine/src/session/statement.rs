@@ -151,7 +151,7 @@ impl EngineSession {
         context: &PlanContext,
     ) -> Result<CutPlan> {
         let operators = self.operators(logical, sink, self.one_task(context)).await?;
-        cut::whole(&operators).map_err(|e| classify(&e))
+        cut::whole(&operators, context.cluster.largest.max(1)).map_err(|e| classify(&e))
     }
 
     async fn cut_many(&self, logical: &LogicalPlan, sink: Option<&PlannedSink>, spread: Spread) -> Result<CutPlan> {
@@ -167,7 +167,7 @@ impl EngineSession {
     ) -> Result<Arc<dyn datafusion::physical_plan::ExecutionPlan>> {
         let state = self.context.state();
         let operators = physical::plan(&state, logical, spread).await.map_err(|e| self.explain_error(&e))?;
-        crate::codec::encode::check_depth(&operators).map_err(|e| classify(&e))?;
+        crate::codec::encode::check_shippable(&operators).map_err(|e| classify(&e))?;
         let operators = local::run_local_leaves(operators, &state.task_ctx()).await.map_err(|e| classify(&e))?;
         match sink {
             Some(sink) => write_operator(operators, &sink.spec),

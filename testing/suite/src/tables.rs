@@ -119,6 +119,36 @@ pub fn joins(left: &str, right: &str) -> Vec<(String, String)> {
     cases
 }
 
+/// Other statements that are easily wrong when they are spread over tasks: unions with a branch that is gathered, orders
+/// that must survive an exchange, limits, windows, grouping sets, one-row subqueries.
+pub fn others() -> Vec<&'static str> {
+    vec![
+        "SELECT count(*) FROM l_plain UNION ALL SELECT count(*) FROM r_plain",
+        "SELECT k FROM (SELECT k FROM l_plain ORDER BY k, v, s LIMIT 5) UNION ALL SELECT k FROM r_plain",
+        "SELECT k, v FROM l_plain UNION SELECT k, v FROM r_skewed",
+        "SELECT k FROM l_plain INTERSECT SELECT k FROM r_plain",
+        "SELECT k FROM l_plain EXCEPT SELECT k FROM r_plain",
+        "SELECT v, row_number() OVER (ORDER BY v, k, s) FROM l_plain UNION ALL SELECT v, 0 FROM r_plain",
+        "SELECT k, count(*) FROM (SELECT k FROM l_skewed ORDER BY k LIMIT 40) GROUP BY k ORDER BY k",
+        "SELECT k, sum(v) OVER (PARTITION BY k ORDER BY v, s) FROM l_skewed",
+        "SELECT v, lag(v) IGNORE NULLS OVER (ORDER BY k, v, s) FROM l_plain",
+        "SELECT v, first_value(v) IGNORE NULLS OVER (PARTITION BY k ORDER BY s, v) FROM l_plain",
+        "SELECT k, s, count(*), grouping(k) FROM l_plain GROUP BY GROUPING SETS ((k, s), (k), ())",
+        "SELECT DISTINCT k FROM l_skewed ORDER BY k LIMIT 3",
+        "SELECT count(DISTINCT v), sum(DISTINCT k) FROM l_plain",
+        "SELECT k FROM l_plain WHERE v = (SELECT max(v) FROM r_plain WHERE k = 99)",
+        "SELECT (SELECT max(v) FROM r_plain) - (SELECT min(v) FROM l_plain WHERE v > (SELECT avg(v) FROM r_plain))",
+        "SELECT l.k, (SELECT count(*) FROM r_plain r WHERE r.k = l.k) FROM l_plain l",
+        "SELECT a.k, b.v FROM l_plain a JOIN l_plain b ON a.k = b.k JOIN r_plain c ON b.k = c.k ORDER BY a.k, b.v",
+        "SELECT * FROM (VALUES (1, 'a'), (2, NULL)) t(x, y) JOIN l_plain ON x = k",
+        "SELECT count(*) FROM l_plain, generate_series(1, 10)",
+        "SELECT sum(i) FROM generate_series(1, 1000) t(i)",
+        "SELECT k FROM l_plain ORDER BY k DESC NULLS LAST, v, s OFFSET 7 LIMIT 9",
+        "SELECT s, avg(v), stddev(v) FROM l_plain GROUP BY s HAVING count(*) > 2",
+        "WITH t AS (SELECT k, sum(v) AS w FROM l_plain GROUP BY k) SELECT a.k, a.w, b.w FROM t a LEFT JOIN t b ON a.k = b.k + 1",
+    ]
+}
+
 /// Settings that make the planner choose one algorithm of joining: its name, and what to set.
 pub const ALGORITHMS: [(&str, &[(&str, &str)]); 3] = [
     ("broadcast where safe", &[]),

@@ -37,6 +37,12 @@ async fn joins_on_three_workers_equal_single_process_datafusion() {
                 }
             }
         }
+        for sql in tables::others() {
+            let expected = oracle.sql(sql).await.unwrap().collect().await.unwrap();
+            let execution = session.execute(sql).await.unwrap_or_else(|e| panic!("{algorithm}: {sql}: {e}"));
+            let (rows, _) = execution.collect().await.unwrap_or_else(|e| panic!("{algorithm}: {sql}: {e}"));
+            assert_eq!(text_rows(&rows).unwrap(), text_rows(&expected).unwrap(), "{algorithm}: {sql}");
+        }
         session.close().await;
     }
     assert_eq!(workers.len(), 3);
