@@ -238,7 +238,8 @@ impl CutPlan {
             return Err(limit_error("tasks of one stage", partitions as usize, limits::MAX_TASKS_PER_STAGE));
         }
         let spread = fragment.spread && partitions > 1;
-        let tasks = if spread { (0..partitions).map(|p| p..p + 1).collect() } else { vec![0..partitions] };
+        let tasks =
+            if spread { (0..partitions).map(|p| p..p + 1).collect() } else { std::iter::once(0..partitions).collect() };
         let exchange = ExchangeId(self.stages.len() as u32);
         let slots = if spread { 1 } else { partitions.max(1) };
         self.stages.push(StageDraft { plan: fragment.plan, kind, division, output_partitions, tasks, spread, slots });

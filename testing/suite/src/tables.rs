@@ -144,7 +144,7 @@ pub fn others() -> Vec<&'static str> {
         "SELECT count(*) FROM l_plain, generate_series(1, 10)",
         "SELECT sum(i) FROM generate_series(1, 1000) t(i)",
         "SELECT k FROM l_plain ORDER BY k DESC NULLS LAST, v, s OFFSET 7 LIMIT 9",
-        "SELECT s, avg(v), stddev(v) FROM l_plain GROUP BY s HAVING count(*) > 2",
+        "SELECT s, avg(v), round(stddev(v), 6) FROM l_plain GROUP BY s HAVING count(*) > 2",
         "WITH t AS (SELECT k, sum(v) AS w FROM l_plain GROUP BY k) SELECT a.k, a.w, b.w FROM t a LEFT JOIN t b ON a.k = b.k + 1",
     ]
 }

@@ -26,20 +26,9 @@ fn item(data_type: DataType) -> FieldRef {
     Arc::new(Field::new("item", data_type, true))
 }
 
-/// Every kind of type, nested ones around delicate ones too.
-pub fn all_types() -> Vec<DataType> {
+/// Types that hold no others.
+fn flat_types() -> Vec<DataType> {
     use DataType::*;
-    let dictionary = |k: DataType, v: DataType| Dictionary(Box::new(k), Box::new(v));
-    let fields = |types: Vec<DataType>| -> Fields {
-        types.into_iter().enumerate().map(|(i, t)| Field::new(format!("f{i}"), t, true)).collect()
-    };
-    let union =
-        |mode| Union(UnionFields::from_fields(vec![Field::new("a", Int32, true), Field::new("b", Utf8, true)]), mode);
-    let entries = Field::new(
-        "entries",
-        Struct(vec![Field::new("keys", Utf8, false), Field::new("values", Utf8View, true)].into()),
-        false,
-    );
     vec![
         Null,
         Boolean,
@@ -75,6 +64,24 @@ pub fn all_types() -> Vec<DataType> {
         BinaryView,
         Utf8View,
         FixedSizeBinary(5),
+    ]
+}
+
+/// Every kind of type, nested ones around delicate ones too.
+pub fn all_types() -> Vec<DataType> {
+    use DataType::*;
+    let dictionary = |k: DataType, v: DataType| Dictionary(Box::new(k), Box::new(v));
+    let fields = |types: Vec<DataType>| -> Fields {
+        types.into_iter().enumerate().map(|(i, t)| Field::new(format!("f{i}"), t, true)).collect()
+    };
+    let union =
+        |mode| Union(UnionFields::from_fields(vec![Field::new("a", Int32, true), Field::new("b", Utf8, true)]), mode);
+    let entries = Field::new(
+        "entries",
+        Struct(vec![Field::new("keys", Utf8, false), Field::new("values", Utf8View, true)].into()),
+        false,
+    );
+    let nested = vec![
         List(item(Int64)),
         List(item(Utf8View)),
         LargeList(item(Utf8)),
@@ -102,7 +109,8 @@ pub fn all_types() -> Vec<DataType> {
         List(item(dictionary(Int32, Utf8))),
         Struct(fields(vec![dictionary(Int16, Utf8), dictionary(Int8, Binary)])),
         RunEndEncoded(Arc::new(Field::new("run_ends", Int32, false)), Arc::new(Field::new("values", Utf8, true))),
-    ]
+    ];
+    [flat_types(), nested].concat()
 }
 
 /// A batch with one column of each type, `slice`d out of a larger one when `sliced`.
@@ -268,20 +276,7 @@ fn nested(t: &DataType, rows: usize, random: &mut Random) -> ArrayRef {
             let nulls = if fields.iter().all(|f| f.is_nullable()) { nulls(rows, random) } else { None };
             Arc::new(StructArray::new(fields.clone(), children, nulls))
         }
-        Union(fields, mode) => {
-            let ids: Vec<i8> = (0..rows).map(|_| random.below(2) as i8).collect();
-            let mut counts = [0i32; 2];
-            let mut place = |id: &i8| {
-                counts[*id as usize] += 1;
-                counts[*id as usize] - 1
-            };
-            let offsets: Vec<i32> = ids.iter().map(&mut place).collect();
-            let dense = *mode == UnionMode::Dense;
-            let length = |i: usize| if dense { counts[i] as usize } else { rows };
-            let children = vec![array(&Int32, length(0), true, random), array(&Utf8, length(1), true, random)];
-            let offsets = dense.then(|| ScalarBuffer::from(offsets));
-            Arc::new(UnionArray::try_new(fields.clone(), ids.into(), offsets, children).unwrap())
-        }
+        Union(fields, mode) => union_array(fields, *mode, rows, random),
         Dictionary(keys, values) => {
             let values = array(values, 1 + random.below(60), true, random);
             let chosen: Vec<Option<usize>> =
@@ -299,6 +294,22 @@ fn nested(t: &DataType, rows: usize, random: &mut Random) -> ArrayRef {
         }
         other => panic!("no generator for {other}"),
     }
+}
+
+fn union_array(fields: &UnionFields, mode: UnionMode, rows: usize, random: &mut Random) -> ArrayRef {
+    let ids: Vec<i8> = (0..rows).map(|_| random.below(2) as i8).collect();
+    let mut counts = [0i32; 2];
+    let mut place = |id: &i8| {
+        counts[*id as usize] += 1;
+        counts[*id as usize] - 1
+    };
+    let offsets: Vec<i32> = ids.iter().map(&mut place).collect();
+    let dense = mode == UnionMode::Dense;
+    let length = |i: usize| if dense { counts[i] as usize } else { rows };
+    let children =
+        vec![array(&DataType::Int32, length(0), true, random), array(&DataType::Utf8, length(1), true, random)];
+    let offsets = dense.then(|| ScalarBuffer::from(offsets));
+    Arc::new(UnionArray::try_new(fields.clone(), ids.into(), offsets, children).unwrap())
 }
 
 fn dictionary(keys: &DataType, chosen: &[Option<usize>], values: ArrayRef) -> ArrayRef {

@@ -24,7 +24,7 @@ async fn wrong_input_is_said_clearly_and_leaves_nothing() {
         ("CREATE EXTERNAL TABLE x STORED AS PARQUET LOCATION '/no/such/place'", ErrorKind::NotFound, "/no/such/place"),
         (&create, ErrorKind::User, "truncated.parquet"),
         ("SELECT k / (v - v) FROM l_plain", ErrorKind::User, "zero"),
-        ("SELECT l.k, (SELECT r.k FROM r_plain r) FROM l_plain l", ErrorKind::User, "more than one row"),
+        ("SELECT l.k, (SELECT r.k FROM r_plain r) AS x FROM l_plain l", ErrorKind::User, "more than one row"),
         (&nested, ErrorKind::User, "recursion limit"),
         ("SELECT CAST('x' AS INT) FROM l_plain", ErrorKind::User, "x"),
     ];

@@ -1,4 +1,5 @@
 //! The heavy tests, in one binary.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod cluster;
 mod data;
