@@ -19,7 +19,7 @@ pub struct Session {
 
 #[derive(Debug)]
 enum Backend {
-    Embedded { engine: Embedded, session: EngineSession },
+    Embedded { engine: Box<Embedded>, session: EngineSession },
     Remote { client: JobsClient<Channel>, session: bytes::Bytes, url: String },
 }
 
@@ -39,7 +39,7 @@ impl Session {
     pub async fn open(deployment: Deployment) -> Result<Session> {
         match deployment {
             Deployment::Embedded { cores, memory } => {
-                let engine = Embedded::start(cores, memory).await?;
+                let engine = Box::new(Embedded::start(cores, memory).await?);
                 let session = engine.coordinator().open_session();
                 Ok(Session { backend: Backend::Embedded { engine, session } })
             }

@@ -130,7 +130,7 @@ impl Stages {
     ) -> Result<Arc<[Location]>> {
         let mut locations: BTreeMap<u32, Location> = BTreeMap::new();
         for (run, index) in schedule(order, stage.tasks.len()).into_iter().enumerate() {
-            let attempt = AttemptId(u128::from(stage.id.0) << 64 | (index as u128) << 16 | run as u128 + 1);
+            let attempt = AttemptId(u128::from(stage.id.0) << 64 | (index as u128) << 16 | (run as u128 + 1));
             let task = &stage.tasks[index];
             self.run(job, stage, task, attempt, store, accepted).await?;
             locations.insert(index as u32, location(store, stage, index as u32, attempt)?);
