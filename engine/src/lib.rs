@@ -11,3 +11,4 @@ pub mod runtime;
 pub mod scalar;
 pub mod session;
 pub mod sink;
+pub mod yielding;

@@ -14,7 +14,7 @@ use windrow_common::{BlobHash, Error, ErrorKind, Result, limits};
 use windrow_proto::control as wire;
 use windrow_proto::control::coordination_client::CoordinationClient;
 use windrow_proto::protocol::{coordinator_from_wire, worker_to_wire};
-use windrow_proto::status::from_status;
+use windrow_proto::status::{from_status, is_ours};
 
 /// How often a silent connection is asked whether it is alive.
 const KEEPALIVE: Duration = Duration::from_secs(2);
@@ -68,14 +68,25 @@ impl GrpcLink {
             .max_encoding_message_size(limits::MAX_MESSAGE_BYTES)
     }
 
+    /// Why the coordinator did not take the connection. Whoever does not speak our protocol is not one.
+    fn refused(&self, status: &tonic::Status) -> Error {
+        let error = self.failed(status);
+        match error.kind {
+            ErrorKind::Unavailable => error,
+            _ if is_ours(status) => error,
+            _ => Error::new(
+                ErrorKind::Version,
+                format!("what answers at {} is not a Windrow coordinator: {}", self.url, error.message),
+            ),
+        }
+    }
+
     fn failed(&self, status: &tonic::Status) -> Error {
         let error = from_status(status);
-        match error.kind {
-            ErrorKind::Unavailable => {
-                Error::unavailable(format!("no coordinator answers at {}: {}", self.url, error.message))
-            }
-            _ => error,
+        if is_ours(status) && error.kind != ErrorKind::Unavailable {
+            return error;
         }
+        Error::unavailable(format!("no coordinator answers at {}: {}", self.url, error.message))
     }
 }
 
@@ -85,7 +96,7 @@ impl CoordinatorLink for GrpcLink {
         let (outgoing, messages) = mpsc::channel(limits::LINK_QUEUE);
         let (sender, incoming) = mpsc::channel(limits::LINK_QUEUE);
         let requests = ReceiverStream::new(messages).map(worker_to_wire);
-        let mut replies = self.client().connect(requests).await.map_err(|s| self.failed(&s))?.into_inner();
+        let mut replies = self.client().connect(requests).await.map_err(|s| self.refused(&s))?.into_inner();
         // Ends with either side of the connection.
         tokio::spawn(async move {
             loop {

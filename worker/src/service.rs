@@ -101,7 +101,8 @@ impl Worker {
         io.spawn(async move {
             let _ = done_sender.send(service.run(stop, up_sender).await);
         });
-        up.await.map_err(|_| Error::internal("the worker stopped while it was starting"))??;
+        let stopped = |_| Error::internal("the worker stopped while it was starting");
+        up.await.map_err(stopped).and_then(|started| started).inspect_err(|_| store.remove_files())?;
         Ok(WorkerHandle {
             id,
             incarnation,
@@ -163,12 +164,14 @@ impl WorkerHandle {
     pub async fn shutdown(mut self) {
         self.shutdown.cancel();
         let _ = self.run_until_shutdown().await;
+        self.store.remove_scratch();
     }
 }
 
 impl Drop for WorkerHandle {
     fn drop(&mut self) {
         self.shutdown.cancel();
+        self.store.remove_files();
     }
 }
 

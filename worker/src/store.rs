@@ -34,7 +34,8 @@ pub struct StoreStats {
     pub spilled_bytes: u64,
 }
 
-/// The outputs of a worker. Cheap to clone; clones share it. The last one removes the scratch directory.
+/// The outputs of a worker. Cheap to clone; clones share it. The last one removes the scratch directory, unless somebody
+/// has done so before with [`ShuffleStore::remove_files`].
 #[derive(Clone, Debug)]
 pub struct ShuffleStore {
     inner: Arc<Inner>,
@@ -80,6 +81,21 @@ impl ShuffleStore {
     /// Where spilled blocks go.
     pub fn scratch(&self) -> &Path {
         self.inner.scratch.path()
+    }
+
+    /// Removes the scratch directory now: a process that ends does not wait for every last clone.
+    pub fn remove_files(&self) {
+        if let Err(error) = std::fs::remove_dir_all(self.scratch())
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(%error, "cannot remove {}", self.scratch().display());
+        }
+    }
+
+    /// Removes the scratch directory now, whoever still has a clone of the store: for a worker that stops.
+    pub fn remove_scratch(&self) {
+        // What is left is removed with the last clone; there is nobody to tell.
+        let _ = std::fs::remove_dir_all(self.inner.scratch.path());
     }
 
     /// Begins the output of an attempt.

@@ -30,6 +30,7 @@ use super::messages::{ExchangeNode, MappingKind, Node, NodeKind, ScanNode, Stage
 use super::splits::TaskSplits;
 use crate::exchange::reader::{BoundInput, ExchangeReaderExec, Mapping};
 use crate::sink::{SinkSpec, WriteExec};
+use crate::yielding::YieldingExec;
 
 /// What one attempt may read.
 #[derive(Debug, Default)]
@@ -226,7 +227,9 @@ impl PhysicalProtoConverterExtension for InstanceDecoder<'_> {
         if let Some(PhysicalPlanType::Extension(extension)) = &proto.physical_plan_type {
             return self.decode_node(extension, ctx);
         }
-        proto.try_into_physical_plan_with_context(ctx, self)
+        let plan = proto.try_into_physical_plan_with_context(ctx, self)?;
+        let joins = plan.children().len() > 1;
+        Ok(if joins && !self.unbound { Arc::new(YieldingExec::new(plan)) } else { plan })
     }
 
     fn execution_plan_to_proto(

@@ -117,7 +117,7 @@ pub fn check_shippable(plan: &Arc<dyn ExecutionPlan>) -> Result<()> {
     }
     if deepest > limits::MAX_PLAN_DEPTH {
         return plan_err!(
-            "the plan nests {deepest} operators deep; the limit is {}. Split the statement, for example with \
+            "the plan is nested {deepest} operators deep; the limit is {}. Split the statement, for example with \
              CREATE TABLE AS for a part of it",
             limits::MAX_PLAN_DEPTH
         );
@@ -137,7 +137,7 @@ fn check_expressions(node: &Arc<dyn ExecutionPlan>) -> Result<()> {
     })?;
     if deepest > limits::MAX_EXPRESSION_DEPTH {
         return plan_err!(
-            "an expression nests {deepest} levels deep; the limit is {}. Write long chains of OR as IN (…)",
+            "an expression is nested {deepest} levels deep; the limit is {}. Write long chains of OR as IN (…)",
             limits::MAX_EXPRESSION_DEPTH
         );
     }

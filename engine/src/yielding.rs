@@ -1,0 +1,148 @@
+//! Lets go of the thread now and then, behind operators that may go on for hours without asking their inputs for more.
+//!
+//! DataFusion's sources give way to other tasks every so many batches, and that is when an attempt that is to be stopped
+//! does stop. But a join can make any number of batches out of one: whoever reads it in a loop and keeps nothing (a count,
+//! a filter that nothing passes) would never give way, would not hear that it was cancelled, and would keep its slot.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{Result, internal_err};
+use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_plan::execution_plan::{ChildrenPropertiesMode, ReplaceChildrenOptions};
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use futures::Stream;
+use windrow_common::Timestamp;
+use windrow_common::time::Clock;
+
+/// How long a stream may go on before it gives way.
+const TURN: Duration = Duration::from_millis(10);
+
+/// Hands batches through, giving way in between.
+#[derive(Debug)]
+pub struct YieldingExec {
+    input: Arc<dyn ExecutionPlan>,
+}
+
+impl YieldingExec {
+    /// Around this operator.
+    pub fn new(input: Arc<dyn ExecutionPlan>) -> Self {
+        Self { input }
+    }
+}
+
+impl DisplayAs for YieldingExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("YieldingExec")
+    }
+}
+
+impl ExecutionPlan for YieldingExec {
+    fn name(&self) -> &str {
+        "YieldingExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        self.input.properties()
+    }
+
+    fn maintains_input_order(&self) -> Vec<bool> {
+        vec![true]
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn apply_expressions(
+        &self,
+        _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        mut children: Vec<Arc<dyn ExecutionPlan>>,
+        _options: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        match (children.pop(), children.is_empty()) {
+            (Some(input), true) => Ok(Arc::new(Self::new(input))),
+            _ => internal_err!("YieldingExec has one input"),
+        }
+    }
+
+    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let input = self.input.execute(partition, context)?;
+        Ok(Box::pin(Yielding { input, clock: Clock::start(), turn: Timestamp::default() }))
+    }
+}
+
+struct Yielding {
+    input: SendableRecordBatchStream,
+    clock: Clock,
+    /// When the running turn began.
+    turn: Timestamp,
+}
+
+impl Stream for Yielding {
+    type Item = Result<RecordBatch>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let now = self.clock.now();
+        if now.since(self.turn) >= TURN {
+            self.turn = now;
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        self.input.as_mut().poll_next(context)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.input.size_hint()
+    }
+}
+
+impl RecordBatchStream for Yielding {
+    fn schema(&self) -> SchemaRef {
+        self.input.schema()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::prelude::SessionContext;
+    use futures::StreamExt;
+
+    use super::*;
+
+    /// Somebody else's turn comes within a bounded time, although nobody ever gets a row.
+    #[tokio::test]
+    async fn a_join_that_keeps_nothing_gives_way() {
+        let series = "(SELECT value AS v FROM generate_series(1, 30000))";
+        let sql = format!("SELECT count(*) FROM {series} a, {series} b, {series} c WHERE a.v + b.v + c.v < 0");
+        let context = SessionContext::new();
+        let plan = context.sql(&sql).await.unwrap().create_physical_plan().await.unwrap();
+        let plan = wrap(&plan);
+        let mut rows = plan.execute(0, context.task_ctx()).unwrap();
+        let turns = tokio::time::timeout(Duration::from_millis(50), rows.next()).await;
+        assert!(turns.is_err(), "such a join cannot have ended");
+    }
+
+    fn wrap(plan: &Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
+        let children = plan.children().into_iter().map(wrap).collect();
+        let plan = Arc::clone(plan).with_new_children(children).unwrap();
+        if plan.children().len() > 1 { Arc::new(YieldingExec::new(plan)) } else { plan }
+    }
+}
