@@ -83,10 +83,12 @@ impl GrpcLink {
 
     fn failed(&self, status: &tonic::Status) -> Error {
         let error = from_status(status);
-        if is_ours(status) && error.kind != ErrorKind::Unavailable {
-            return error;
+        match error.kind {
+            ErrorKind::Unavailable => {
+                Error::unavailable(format!("no coordinator answers at {}: {}", self.url, error.message))
+            }
+            _ => error,
         }
-        Error::unavailable(format!("no coordinator answers at {}: {}", self.url, error.message))
     }
 }
 

@@ -164,7 +164,6 @@ impl WorkerHandle {
     pub async fn shutdown(mut self) {
         self.shutdown.cancel();
         let _ = self.run_until_shutdown().await;
-        self.store.remove_scratch();
     }
 }
 

@@ -92,12 +92,6 @@ impl ShuffleStore {
         }
     }
 
-    /// Removes the scratch directory now, whoever still has a clone of the store: for a worker that stops.
-    pub fn remove_scratch(&self) {
-        // What is left is removed with the last clone; there is nobody to tell.
-        let _ = std::fs::remove_dir_all(self.inner.scratch.path());
-    }
-
     /// Begins the output of an attempt.
     pub fn writer(&self, job: JobId, attempt: AttemptId, partitions: u32) -> Result<OutputWriter, Error> {
         if partitions as usize > limits::MAX_PARTITIONS {
