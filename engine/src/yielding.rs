@@ -122,6 +122,7 @@ impl RecordBatchStream for Yielding {
 
 #[cfg(test)]
 mod tests {
+    use datafusion::physical_plan::replace_children_if_necessary;
     use datafusion::prelude::SessionContext;
     use futures::StreamExt;
 
@@ -142,7 +143,7 @@ mod tests {
 
     fn wrap(plan: &Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
         let children = plan.children().into_iter().map(wrap).collect();
-        let plan = Arc::clone(plan).with_new_children(children).unwrap();
+        let plan = replace_children_if_necessary(Arc::clone(plan), children).unwrap();
         if plan.children().len() > 1 { Arc::new(YieldingExec::new(plan)) } else { plan }
     }
 }
