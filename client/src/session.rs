@@ -140,7 +140,11 @@ fn remote_error(status: &tonic::Status, url: &str) -> Error {
         (ErrorKind::Unsupported, false) => {
             Error::new(ErrorKind::Version, format!("what answers at {url} is not a Windrow coordinator"))
         }
-        (_, false) => Error::new(error.kind, format!("the coordinator at {url} does not answer: {}", error.message)),
+        (kind, false) => {
+            // A connection that is closed under a call is no wish of the user's.
+            let kind = if *kind == ErrorKind::Cancelled { ErrorKind::Unavailable } else { kind.clone() };
+            Error::new(kind, format!("the coordinator at {url} does not answer: {}", error.message))
+        }
         (_, true) => error,
     }
 }
