@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
+use futures::future::BoxFuture;
 use tokio::sync::mpsc;
 use windrow_common::config::{CoordinatorConfig, WorkerConfig};
 use windrow_common::{BlobHash, ByteSize, Result, limits};
@@ -21,7 +22,11 @@ pub struct Embedded {
 
 impl Embedded {
     /// Starts it.
-    pub async fn start(cores: u32, memory: ByteSize) -> Result<Self> {
+    pub fn start(cores: u32, memory: ByteSize) -> BoxFuture<'static, Result<Self>> {
+        Box::pin(Self::join(cores, memory))
+    }
+
+    async fn join(cores: u32, memory: ByteSize) -> Result<Self> {
         let results: ResultSource = Arc::new(OnceLock::new());
         let coordinator = Coordinator::start_local(CoordinatorConfig::default(), Arc::clone(&results))?;
         let link = Arc::new(ChannelLink { link: coordinator.local_link() });
@@ -44,9 +49,11 @@ impl Embedded {
     }
 
     /// Stops it and removes its files.
-    pub async fn shutdown(self) {
-        self.worker.shutdown().await;
-        self.coordinator.shutdown().await;
+    pub fn shutdown(self) -> BoxFuture<'static, ()> {
+        Box::pin(async {
+            self.worker.shutdown().await;
+            self.coordinator.shutdown().await;
+        })
     }
 }
 
@@ -63,7 +70,7 @@ impl CoordinatorLink for ChannelLink {
         let (sender, incoming) = mpsc::channel(limits::LINK_QUEUE);
         let link = self.link.clone();
         // Ends with either side of the connection.
-        tokio::spawn(async move { link.serve(messages, sender).await });
+        tokio::spawn(link.serve(messages, sender));
         Ok(Connection { outgoing, incoming })
     }
 

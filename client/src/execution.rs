@@ -2,6 +2,7 @@
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use futures::future::BoxFuture;
 use tonic::Streaming;
 use windrow_common::{Error, ErrorKind, JobId, JobReport, Result};
 use windrow_coordinator::{ExecutionUpdate, Statement};
@@ -86,7 +87,11 @@ impl Execution {
     }
 
     /// The next rows or news of progress; `None` after the last row, when the job has succeeded. An error ends it.
-    pub async fn next(&mut self) -> Result<Option<Update>> {
+    pub fn next(&mut self) -> BoxFuture<'_, Result<Option<Update>>> {
+        Box::pin(self.update())
+    }
+
+    async fn update(&mut self) -> Result<Option<Update>> {
         if self.report.is_some() {
             return Ok(None);
         }

@@ -1,5 +1,6 @@
 //! A session: settings and tables of one user on one deployment.
 
+use futures::future::BoxFuture;
 use tonic::transport::{Channel, Endpoint};
 use windrow_common::{Error, ErrorKind, Result, WorkerId, limits};
 use windrow_engine::session::EngineSession;
@@ -36,7 +37,11 @@ pub struct WorkerInfo {
 
 impl Session {
     /// Opens a session: starts the embedded engine, or connects.
-    pub async fn open(deployment: Deployment) -> Result<Session> {
+    pub fn open(deployment: Deployment) -> BoxFuture<'static, Result<Session>> {
+        Box::pin(Self::open_on(deployment))
+    }
+
+    async fn open_on(deployment: Deployment) -> Result<Session> {
         match deployment {
             Deployment::Embedded { cores, memory } => {
                 let engine = Box::new(Embedded::start(cores, memory).await?);
@@ -78,7 +83,11 @@ impl Session {
     }
 
     /// Runs one SQL statement. Planning errors come from here; run-time errors may come from reading the rows.
-    pub async fn execute(&self, sql: &str) -> Result<Execution> {
+    pub fn execute<'a>(&'a self, sql: &'a str) -> BoxFuture<'a, Result<Execution>> {
+        Box::pin(self.start(sql))
+    }
+
+    async fn start(&self, sql: &str) -> Result<Execution> {
         match &self.backend {
             Backend::Embedded { engine, session } => Execution::local(engine.coordinator().execute(session, sql)).await,
             Backend::Remote { client, session, url } => {
@@ -123,7 +132,11 @@ impl Session {
     }
 
     /// Ends the session; an embedded engine is stopped and its files are removed.
-    pub async fn close(self) {
+    pub fn close(self) -> BoxFuture<'static, ()> {
+        Box::pin(self.end())
+    }
+
+    async fn end(self) {
         match self.backend {
             Backend::Embedded { engine, .. } => engine.shutdown().await,
             Backend::Remote { mut client, session, .. } => {

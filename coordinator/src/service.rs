@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -84,7 +85,11 @@ pub struct CoordinatorHandle {
 
 impl Coordinator {
     /// Starts a coordinator that listens for workers and clients.
-    pub async fn start(config: CoordinatorConfig) -> Result<CoordinatorHandle> {
+    pub fn start(config: CoordinatorConfig) -> BoxFuture<'static, Result<CoordinatorHandle>> {
+        Box::pin(Self::listen(config))
+    }
+
+    async fn listen(config: CoordinatorConfig) -> Result<CoordinatorHandle> {
         let listener = tokio::net::TcpListener::bind(config.listen).await.map_err(|e| {
             let hint = if e.kind() == std::io::ErrorKind::AddrInUse {
                 "; another process listens there: stop it, or choose another address with --listen"
@@ -256,7 +261,11 @@ impl CoordinatorHandle {
     }
 
     /// Stops: running statements end, workers are disconnected, temporary tables are removed.
-    pub async fn shutdown(mut self) {
+    pub fn shutdown(self) -> BoxFuture<'static, ()> {
+        Box::pin(self.stop())
+    }
+
+    async fn stop(mut self) {
         self.shutdown.cancel();
         self.shared.tasks.close();
         for task in [self.server.take(), self.driver.take()].into_iter().flatten() {
@@ -287,9 +296,13 @@ pub struct LocalLink {
 
 impl LocalLink {
     /// Connects; returns when the connection has ended.
-    pub async fn serve(&self, messages: mpsc::Receiver<ToCoordinator>, sender: mpsc::Sender<ToWorker>) {
+    pub fn serve(
+        self,
+        messages: mpsc::Receiver<ToCoordinator>,
+        sender: mpsc::Sender<ToWorker>,
+    ) -> BoxFuture<'static, ()> {
         let messages = tokio_stream::wrappers::ReceiverStream::new(messages);
-        self.shared.connect_worker(futures::StreamExt::map(messages, Ok), sender).await;
+        Box::pin(async move { self.shared.connect_worker(futures::StreamExt::map(messages, Ok), sender).await })
     }
 
     /// The bytes of a blob.

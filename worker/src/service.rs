@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -53,12 +54,22 @@ pub struct WorkerHandle {
 
 impl Worker {
     /// Starts a worker that reaches its coordinator over the network. Fails when no coordinator answers.
-    pub async fn start(config: WorkerConfig, coordinator: &str) -> Result<WorkerHandle> {
-        Self::start_with(config, Arc::new(GrpcLink::new(coordinator)?)).await
+    pub fn start(config: WorkerConfig, coordinator: &str) -> BoxFuture<'static, Result<WorkerHandle>> {
+        match GrpcLink::new(coordinator) {
+            Ok(link) => Self::start_with(config, Arc::new(link)),
+            Err(error) => Box::pin(async { Err(error) }),
+        }
     }
 
     /// Starts a worker over any link.
-    pub async fn start_with(config: WorkerConfig, link: Arc<dyn CoordinatorLink>) -> Result<WorkerHandle> {
+    pub fn start_with(
+        config: WorkerConfig,
+        link: Arc<dyn CoordinatorLink>,
+    ) -> BoxFuture<'static, Result<WorkerHandle>> {
+        Box::pin(Self::start_parts(config, link))
+    }
+
+    async fn start_parts(config: WorkerConfig, link: Arc<dyn CoordinatorLink>) -> Result<WorkerHandle> {
         let threads = Threads::start(config.slots)?;
         let (Some(io), Some(cpu)) = (threads.io(), threads.cpu()) else {
             return Err(Error::internal("the worker's threads are gone"));

@@ -3,6 +3,8 @@
 //! [`Engine`] is what the sessions of one coordinator share; [`EngineSession`] is one user's. A statement becomes either
 //! rows at once (settings, definitions, EXPLAIN) or a job: a stage graph with its blobs.
 
+mod external_table;
+mod file_tables;
 pub mod settings;
 mod sink_plan;
 mod statement;
@@ -69,8 +71,7 @@ impl Engine {
             .build();
         let context = SessionContext::new_with_state(state);
         context.register_catalog(CATALOG, Arc::clone(&self.catalog) as Arc<dyn CatalogProvider>);
-        // Files and directories as tables: FROM 'path/x.parquet'.
-        EngineSession { engine: Arc::clone(self), context: context.enable_url_table() }
+        EngineSession { engine: Arc::clone(self), context: file_tables::with_file_tables(context) }
     }
 }
 

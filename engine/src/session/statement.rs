@@ -6,11 +6,11 @@ use datafusion::arrow::array::{ArrayRef, RecordBatch, StringArray, UInt64Array};
 use datafusion::arrow::datatypes::{DataType, Field, Schema};
 use datafusion::common::TableReference;
 use datafusion::error::DataFusionError;
-use datafusion::logical_expr::{
-    CreateExternalTable, CreateMemoryTable, DdlStatement, DropTable, LogicalPlan, Statement,
-};
+use datafusion::logical_expr::{CreateMemoryTable, DdlStatement, DropTable, LogicalPlan, Statement};
+use futures::future::BoxFuture;
 use windrow_common::{Error, ErrorKind, Result, limits};
 
+use super::external_table;
 use super::settings::{FastPath, WindrowOptions};
 use super::sink_plan::{self, WritePlan, write_operator};
 use super::suggest::nearest;
@@ -33,7 +33,11 @@ struct Alternatives {
 
 impl EngineSession {
     /// Plans one statement. Definitions, settings and EXPLAIN are done at once.
-    pub async fn plan(&self, sql: &str, context: PlanContext) -> Result<Planned> {
+    pub fn plan<'a>(&'a self, sql: &'a str, context: PlanContext) -> BoxFuture<'a, Result<Planned>> {
+        Box::pin(self.plan_text(sql, context))
+    }
+
+    async fn plan_text(&self, sql: &str, context: PlanContext) -> Result<Planned> {
         if sql.len() > limits::MAX_SQL_BYTES {
             return Err(Error::new(
                 ErrorKind::Limit,
@@ -44,6 +48,7 @@ impl EngineSession {
         let dialect = state.config_options().sql_parser.dialect;
         let statement = state.sql_to_statement(sql, &dialect).map_err(|e| self.explain_error(&e))?;
         let logical = state.statement_to_plan(statement).await.map_err(|e| self.explain_error(&e))?;
+        external_table::refuse_tables_without_columns(&logical)?;
         match logical {
             LogicalPlan::Explain(explain) => self.explain(&explain.plan, &context).await,
             LogicalPlan::Analyze(_) => {
@@ -52,12 +57,7 @@ impl EngineSession {
             LogicalPlan::Copy(copy) => self.write(sink_plan::copy(&self.engine, copy, &context)?, &context).await,
             LogicalPlan::Dml(dml) => self.write(sink_plan::insert(&self.engine, dml, &context)?, &context).await,
             LogicalPlan::Ddl(DdlStatement::CreateMemoryTable(create)) => self.create_table(create, &context).await,
-            LogicalPlan::Ddl(DdlStatement::CreateExternalTable(create)) => {
-                self.check_location(&create)?;
-                let place = format!("LOCATION '{}' of table {}", create.locations.join("', '"), create.name);
-                let plan = LogicalPlan::Ddl(DdlStatement::CreateExternalTable(create));
-                self.run_here(plan).await.map_err(|e| e.context(place))
-            }
+            LogicalPlan::Ddl(DdlStatement::CreateExternalTable(create)) => self.create_external_table(&create).await,
             LogicalPlan::Ddl(DdlStatement::DropTable(drop)) => self.drop_table(drop).await,
             plan @ (LogicalPlan::Ddl(_)
             | LogicalPlan::Statement(
@@ -234,7 +234,11 @@ impl EngineSession {
     }
 
     /// Makes the table of a published write.
-    pub async fn add_table(&self, table: &NewTable, spec: &sink::SinkSpec) -> Result<()> {
+    pub fn add_table<'a>(&'a self, table: &'a NewTable, spec: &'a sink::SinkSpec) -> BoxFuture<'a, Result<()>> {
+        Box::pin(self.define_table(table, spec))
+    }
+
+    async fn define_table(&self, table: &NewTable, spec: &sink::SinkSpec) -> Result<()> {
         let replace = if table.replace { "OR REPLACE " } else { "" };
         let name = quote_reference(&table.name);
         let location = spec.target.replace('\'', "''");
@@ -254,31 +258,8 @@ impl EngineSession {
         done(batches)
     }
 
-    /// A table over a place where nothing is would be an empty table without columns; that is never what was meant.
-    fn check_location(&self, create: &CreateExternalTable) -> Result<()> {
-        for location in &create.locations {
-            let path = location.strip_prefix("file://").unwrap_or(location);
-            if path.contains("://") {
-                let scheme = path.split("://").next().unwrap_or_default();
-                return Err(Error::new(
-                    ErrorKind::Unsupported,
-                    format!("locations of '{scheme}://' cannot be read yet; local paths and file:// can"),
-                ));
-            }
-            let is_pattern = path.contains(['*', '?', '[']);
-            let declared = !create.schema.fields().is_empty();
-            if !is_pattern && !declared && !std::path::Path::new(path).exists() {
-                return Err(Error::new(
-                    ErrorKind::NotFound,
-                    format!("there is no file or directory {path} (LOCATION of table {})", create.name),
-                ));
-            }
-        }
-        Ok(())
-    }
-
     /// An error of planning, with the name that was probably meant.
-    fn explain_error(&self, error: &DataFusionError) -> Error {
+    pub(super) fn explain_error(&self, error: &DataFusionError) -> Error {
         let mut error = classify(error);
         let missing = error
             .message
@@ -330,7 +311,7 @@ pub fn count_row(rows: u64) -> Result<RecordBatch> {
     RecordBatch::try_from_iter([("count", column)]).map_err(|e| Error::internal(e.to_string()))
 }
 
-fn done(batches: Vec<RecordBatch>) -> Result<Planned> {
+pub(super) fn done(batches: Vec<RecordBatch>) -> Result<Planned> {
     let schema = batches.first().map_or_else(|| Arc::new(Schema::empty()), RecordBatch::schema);
     Ok(Planned::Done { schema, batches })
 }

@@ -16,6 +16,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use futures::future::BoxFuture;
 use windrow_common::{Error, ErrorKind, Result, SinkMode};
 
 use super::contents::visible_files;
@@ -76,37 +77,39 @@ pub enum Step {
 pub type Watch<'a> = &'a mut dyn FnMut(Step) -> Result<()>;
 
 /// Makes the location ready, before any task runs; refuses what cannot end well. Writes nothing that a reader sees.
-pub async fn prepare(spec: &SinkSpec) -> Result<()> {
+pub fn prepare(spec: &SinkSpec) -> BoxFuture<'static, Result<()>> {
     let spec = spec.clone();
-    blocking(move || prepare_now(&spec)).await
+    blocking(move || prepare_now(&spec))
 }
 
 /// Decides for these files, which accepted attempts wrote, and publishes them. Calling it again, after an error, a
 /// crash or on another coordinator, goes on from wherever the last call came to; the first call's files count.
-pub async fn publish(spec: &SinkSpec, files: Vec<WrittenFile>) -> Result<PublishSummary> {
+pub fn publish(spec: &SinkSpec, files: Vec<WrittenFile>) -> BoxFuture<'static, Result<PublishSummary>> {
     let spec = spec.clone();
-    blocking(move || publish_watched(&spec, files, &mut |_| Ok(()))).await
+    blocking(move || publish_watched(&spec, files, &mut |_| Ok(())))
 }
 
 /// Decides against the write and removes what it staged. If it is decided already, it is published to its end instead.
-pub async fn abort(spec: &SinkSpec) -> Result<Ending> {
+pub fn abort(spec: &SinkSpec) -> BoxFuture<'static, Result<Ending>> {
     let spec = spec.clone();
-    blocking(move || abort_now(&spec)).await
+    blocking(move || abort_now(&spec))
 }
 
 /// Carries out what was decided for a directory and not finished, if anything; true if there was something. For a
 /// coordinator that starts again, and before reading with programs that know nothing of manifests.
-pub async fn recover(root: &Path) -> Result<bool> {
+pub fn recover(root: &Path) -> BoxFuture<'static, Result<bool>> {
     let root = root.to_path_buf();
     blocking(move || match Log::of(&root).head()?.pending {
         Some(pending) => roll_forward(&root, &pending, &mut |_| Ok(())).map(|()| true),
         None => Ok(false),
     })
-    .await
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|e| Error::internal(format!("the commit stopped short: {e}")))?
+fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> BoxFuture<'static, Result<T>> {
+    Box::pin(async {
+        let stopped = |e| Error::internal(format!("the commit stopped short: {e}"));
+        tokio::task::spawn_blocking(work).await.map_err(stopped)?
+    })
 }
 
 fn prepare_now(spec: &SinkSpec) -> Result<()> {

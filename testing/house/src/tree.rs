@@ -1,7 +1,7 @@
 //! The files of the workspace.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// One text file of the workspace.
 #[derive(Clone, Debug)]
@@ -12,10 +12,10 @@ pub struct SourceFile {
     pub text: String,
 }
 
-/// The root of the workspace.
+/// The root of the workspace: of the one that runs, for clones may share what they build.
 pub fn root() -> PathBuf {
-    let house = Path::new(env!("CARGO_MANIFEST_DIR"));
-    house.ancestors().nth(2).unwrap_or(house).to_owned()
+    let house = std::env::var_os("CARGO_MANIFEST_DIR").map_or(env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+    house.ancestors().nth(2).unwrap_or(&house).to_owned()
 }
 
 /// All text files with one of these endings, sorted by path; `target` and hidden directories other than `.ci` and

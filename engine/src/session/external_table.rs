@@ -1,0 +1,108 @@
+//! Tables over files that are there already: `CREATE EXTERNAL TABLE`, and the check that files gave columns.
+
+use std::path::Path;
+
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::logical_expr::{CreateExternalTable, LogicalPlan};
+use windrow_common::{Error, ErrorKind, Result};
+
+use super::statement::done;
+use super::{EngineSession, Planned};
+use crate::error::classify;
+
+impl EngineSession {
+    /// Makes a table over existing files. Nothing is replaced before the new table is known to be usable.
+    pub(super) async fn create_external_table(&self, create: &CreateExternalTable) -> Result<Planned> {
+        if create.temporary {
+            return Err(Error::new(ErrorKind::Unsupported, "temporary tables do not exist yet"));
+        }
+        let exists = self.context.table_exist(create.name.clone()).map_err(|e| classify(&e))?;
+        match (exists, create.if_not_exists, create.or_replace) {
+            (_, true, true) => {
+                return Err(Error::user("IF NOT EXISTS and OR REPLACE exclude one another"));
+            }
+            (true, true, false) => return done(vec![]),
+            (true, false, false) => {
+                let text = format!(
+                    "table {} exists already; say CREATE OR REPLACE EXTERNAL TABLE, or IF NOT EXISTS",
+                    create.name
+                );
+                return Err(Error::new(ErrorKind::AlreadyExists, text));
+            }
+            _ => {}
+        }
+        check_locations(create)?;
+        let place = || format!("LOCATION '{}' of table {}", create.locations.join("', '"), create.name);
+        let state = self.context.state();
+        let format = create.file_type.to_uppercase();
+        let factory = state.table_factories().get(&format).ok_or_else(|| {
+            let mut known: Vec<_> = state.table_factories().keys().cloned().collect();
+            known.sort();
+            Error::new(
+                ErrorKind::Unsupported,
+                format!("STORED AS {format} does not exist; there are {}", known.join(", ")),
+            )
+        })?;
+        let table = factory.create(&state, create).await.map_err(|e| self.explain_error(&e).context(place()))?;
+        if table.schema().fields().is_empty() {
+            return Err(without_columns(&place()));
+        }
+        let register = |context: &datafusion::prelude::SessionContext| -> datafusion::error::Result<()> {
+            if exists {
+                context.deregister_table(create.name.clone())?;
+            }
+            context.register_table(create.name.clone(), table)?;
+            Ok(())
+        };
+        register(&self.context).map_err(|e| self.explain_error(&e))?;
+        done(vec![])
+    }
+}
+
+/// Refuses a plan that reads a table without columns: an empty file, or none at all, in place of a table.
+pub(super) fn refuse_tables_without_columns(plan: &LogicalPlan) -> Result<()> {
+    let mut empty = None;
+    let visit = |node: &LogicalPlan| {
+        if let LogicalPlan::TableScan(scan) = node
+            && scan.source.schema().fields().is_empty()
+        {
+            empty = Some(scan.table_name.to_string());
+            return Ok(TreeNodeRecursion::Stop);
+        }
+        Ok(TreeNodeRecursion::Continue)
+    };
+    plan.apply_with_subqueries(visit).map_err(|e| classify(&e))?;
+    empty.map_or(Ok(()), |table| Err(without_columns(&table)))
+}
+
+fn without_columns(place: &str) -> Error {
+    Error::new(
+        ErrorKind::User,
+        format!(
+            "{place}: no columns are known, because the files there are empty; name the columns in CREATE EXTERNAL TABLE"
+        ),
+    )
+}
+
+/// A table over a place where nothing is would be an empty table without columns; that is never what was meant.
+fn check_locations(create: &CreateExternalTable) -> Result<()> {
+    for location in &create.locations {
+        let path = location.strip_prefix("file://").unwrap_or(location);
+        if path.contains("://") {
+            let scheme = path.split("://").next().unwrap_or_default();
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                format!("locations of '{scheme}://' cannot be read yet; local paths and file:// can"),
+            ));
+        }
+        let is_pattern = path.contains(['*', '?', '[']);
+        let declared = !create.schema.fields().is_empty();
+        if !is_pattern && !declared && !Path::new(path).exists() {
+            return Err(Error::new(
+                ErrorKind::NotFound,
+                format!("there is no file or directory {path} (LOCATION of table {})", create.name),
+            ));
+        }
+    }
+    Ok(())
+}
