@@ -19,6 +19,7 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
 use futures::TryStreamExt;
+use futures::future::BoxFuture;
 use object_store::{ObjectMeta, ObjectStore};
 use tempfile::TempDir;
 use windrow_common::{AttemptId, Error, SinkMode};
@@ -111,7 +112,12 @@ async fn write(target: &Path, mode: SinkMode, ids: std::ops::Range<i64>) {
 }
 
 /// `count, sum, number of texts` of what a reader sees there.
-async fn read(target: &Path) -> Result<(i64, i64, i64), DataFusionError> {
+fn read(target: &Path) -> BoxFuture<'_, Result<(i64, i64, i64), DataFusionError>> {
+    // Compiled once, not in each test.
+    Box::pin(read_now(target))
+}
+
+async fn read_now(target: &Path) -> Result<(i64, i64, i64), DataFusionError> {
     let runtime = RuntimeEnvBuilder::new().with_object_list_cache_limit(0).build_arc().unwrap();
     let store: Arc<dyn ObjectStore> = Arc::new(VisibleStore::local());
     runtime.register_object_store(&"file:///".try_into().unwrap(), store);
