@@ -97,11 +97,7 @@ impl Stages {
     }
 
     /// Checks the law on every stage of a job; gives the number of tasks that were run and the rows of the result.
-    pub fn check_law<'a>(
-        &'a self,
-        job: &'a PlannedJob,
-        order: Order,
-    ) -> BoxFuture<'a, Result<(usize, Vec<String>)>> {
+    pub fn check_law<'a>(&'a self, job: &'a PlannedJob, order: Order) -> BoxFuture<'a, Result<(usize, Vec<String>)>> {
         Box::pin(self.check(job, order))
     }
 
