@@ -28,9 +28,10 @@ use windrow_common::{BlobHash, ExchangeId};
 use super::encode::file_scan;
 use super::messages::{ExchangeNode, MappingKind, Node, NodeKind, ScanNode, StageBlob};
 use super::splits::TaskSplits;
+use crate::around::AroundExec;
 use crate::exchange::reader::{BoundInput, ExchangeReaderExec, Mapping};
+use crate::scanned_files::ScannedFiles;
 use crate::sink::{SinkSpec, WriteExec};
-use crate::yielding::YieldingExec;
 
 /// What one attempt may read.
 #[derive(Debug, Default)]
@@ -228,8 +229,16 @@ impl PhysicalProtoConverterExtension for InstanceDecoder<'_> {
             return self.decode_node(extension, ctx);
         }
         let plan = proto.try_into_physical_plan_with_context(ctx, self)?;
-        let joins = plan.children().len() > 1;
-        Ok(if joins && !self.unbound { Arc::new(YieldingExec::new(plan)) } else { plan })
+        if self.unbound {
+            return Ok(plan);
+        }
+        if plan.children().len() > 1 {
+            return Ok(Arc::new(AroundExec::yielding(plan)));
+        }
+        Ok(match ScannedFiles::of(&plan) {
+            Some(files) => Arc::new(AroundExec::naming(plan, files)),
+            None => plan,
+        })
     }
 
     fn execution_plan_to_proto(
