@@ -1,12 +1,8 @@
 //! The files of a scan, for its errors: DataFusion says what is wrong with a file, and not with which.
 
-use std::sync::Arc;
-
-use datafusion::datasource::physical_plan::FileGroup;
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfig};
 use datafusion::error::DataFusionError;
-use datafusion::physical_plan::ExecutionPlan;
 
-use crate::codec::encode::file_scan;
 use crate::error::{classify, external};
 
 /// Files that are named before the rest is only counted.
@@ -19,9 +15,8 @@ pub struct ScannedFiles {
 }
 
 impl ScannedFiles {
-    /// Those of a scan of files; none for any other operator.
-    pub fn of(plan: &Arc<dyn ExecutionPlan>) -> Option<Self> {
-        let scan = file_scan(plan)?;
+    /// Those of a scan.
+    pub fn of(scan: &FileScanConfig) -> Self {
         let store = scan.object_store_url.as_str().trim_end_matches('/');
         // What people call a local file begins with its slash.
         let store = store.strip_prefix("file://").unwrap_or(store);
@@ -31,7 +26,7 @@ impl ScannedFiles {
             names.dedup();
             names
         };
-        Some(Self { partitions: scan.file_groups.iter().map(files).collect() })
+        Self { partitions: scan.file_groups.iter().map(files).collect() }
     }
 
     /// An error of a partition, or of any if none is given, with the files it may be about.

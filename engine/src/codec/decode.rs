@@ -158,7 +158,11 @@ impl InstanceDecoder<'_> {
             .with_file_groups(groups)
             .with_preserve_order(scan.preserve_order)
             .build();
-        Ok(DataSourceExec::from_data_source(config))
+        if self.unbound {
+            return Ok(DataSourceExec::from_data_source(config));
+        }
+        let files = ScannedFiles::of(&config);
+        Ok(Arc::new(AroundExec::naming(DataSourceExec::from_data_source(config), files)))
     }
 
     fn decode_reader(
@@ -229,16 +233,8 @@ impl PhysicalProtoConverterExtension for InstanceDecoder<'_> {
             return self.decode_node(extension, ctx);
         }
         let plan = proto.try_into_physical_plan_with_context(ctx, self)?;
-        if self.unbound {
-            return Ok(plan);
-        }
-        if plan.children().len() > 1 {
-            return Ok(Arc::new(AroundExec::yielding(plan)));
-        }
-        Ok(match ScannedFiles::of(&plan) {
-            Some(files) => Arc::new(AroundExec::naming(plan, files)),
-            None => plan,
-        })
+        let joins = plan.children().len() > 1;
+        Ok(if joins && !self.unbound { Arc::new(AroundExec::yielding(plan)) } else { plan })
     }
 
     fn execution_plan_to_proto(
