@@ -21,7 +21,9 @@ pub mod time;
 pub use bytesize::ByteSize;
 pub use error::{Error, ErrorKind, Result};
 pub use graph::{Determinism, ExchangeKind, ReadMode, Stage, StageGraph, StageInput, TaskSpec};
-pub use ids::{AttemptId, BlobHash, Epoch, ExchangeId, Incarnation, JobId, RequestId, SessionId, StageId, TaskId, WorkerId};
+pub use ids::{
+    AttemptId, BlobHash, Epoch, ExchangeId, Incarnation, JobId, RequestId, SessionId, StageId, TaskId, WorkerId,
+};
 pub use output::{Location, OutputReport, PartitionSize, SinkMode};
 pub use principal::Principal;
 pub use report::{JobReport, StageReport};

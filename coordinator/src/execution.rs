@@ -73,6 +73,7 @@ pub struct Statement {
 
 impl Statement {
     /// The next news; none after `Done` or an error.
+    #[expect(clippy::should_implement_trait, reason = "it is awaited, and no iterator")]
     pub fn next(&mut self) -> BoxFuture<'_, Option<Result<ExecutionUpdate>>> {
         Box::pin(async {
             tokio::select! {

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
 use datafusion::catalog::view::ViewTable;
+use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
 use datafusion::common::TableReference;
 use datafusion::logical_expr::{CreateMemoryTable, CreateView, DdlStatement, LogicalPlan};
 use datafusion::optimizer::analyzer::Analyzer;
@@ -106,12 +106,7 @@ impl EngineSession {
     }
 
     /// Enters a table under its full name.
-    pub(super) fn register(
-        &self,
-        name: &TableReference,
-        table: Arc<dyn TableProvider>,
-        replace: bool,
-    ) -> Result<()> {
+    pub(super) fn register(&self, name: &TableReference, table: Arc<dyn TableProvider>, replace: bool) -> Result<()> {
         let schema = self.schema_of(name)?;
         if replace {
             schema.deregister_table(name.table()).map_err(|e| classify(&e))?;

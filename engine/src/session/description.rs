@@ -36,11 +36,7 @@ pub struct Description {
 
 impl EngineSession {
     /// Describes a statement, given values for its parameters or not.
-    pub fn describe<'a>(
-        &'a self,
-        sql: &'a str,
-        values: Option<&'a RecordBatch>,
-    ) -> BoxFuture<'a, Result<Description>> {
+    pub fn describe<'a>(&'a self, sql: &'a str, values: Option<&'a RecordBatch>) -> BoxFuture<'a, Result<Description>> {
         Box::pin(self.describe_text(sql, values))
     }
 

@@ -80,9 +80,10 @@ impl EngineSession {
         let name = self.place(&reference(target), target.temporary)?;
         let exists = self.lookup(&name).await?;
         match (exists, target.if_exists, target.if_missing) {
-            (Some(_), IfExists::Fail, _) => {
-                Err(Error::new(ErrorKind::AlreadyExists, format!("table {name} exists already; append to it or replace it")))
-            }
+            (Some(_), IfExists::Fail, _) => Err(Error::new(
+                ErrorKind::AlreadyExists,
+                format!("table {name} exists already; append to it or replace it"),
+            )),
             (None, _, IfMissing::Fail) => {
                 Err(Error::new(ErrorKind::NotFound, format!("there is no table {name} to add rows to")))
             }
@@ -138,13 +139,13 @@ fn conformed(rows: Rows, given: &SchemaRef, wanted: &SchemaRef) -> Result<Rows> 
 
 fn conform(batch: &RecordBatch, columns: &[Option<usize>], wanted: &SchemaRef) -> Result<RecordBatch> {
     let arrays = columns.iter().zip(wanted.fields()).map(|(index, field)| match index {
-        Some(index) => cast(batch.column(*index), field.data_type()).map_err(|e| {
-            Error::user(format!("column '{}' cannot become {}: {e}", field.name(), field.data_type()))
-        }),
+        Some(index) => cast(batch.column(*index), field.data_type())
+            .map_err(|e| Error::user(format!("column '{}' cannot become {}: {e}", field.name(), field.data_type()))),
         None => Ok(datafusion::arrow::array::new_null_array(field.data_type(), batch.num_rows())),
     });
     let arrays = arrays.collect::<Result<Vec<_>>>()?;
-    RecordBatch::try_new(Arc::clone(wanted), arrays).map_err(|e| Error::user(format!("the rows do not fit the table: {e}")))
+    RecordBatch::try_new(Arc::clone(wanted), arrays)
+        .map_err(|e| Error::user(format!("the rows do not fit the table: {e}")))
 }
 
 /// Stages the rows, and publishes them when the last one has come.

@@ -54,7 +54,9 @@ impl EngineSession {
         let mut tables = vec![];
         for (catalog, schemas) in self.schemas() {
             for schema in schemas {
-                let Some(provider) = catalogs.catalog(&catalog).and_then(|found| found.schema(&schema)) else { continue };
+                let Some(provider) = catalogs.catalog(&catalog).and_then(|found| found.schema(&schema)) else {
+                    continue;
+                };
                 let mut names = provider.table_names();
                 names.sort();
                 for name in names {

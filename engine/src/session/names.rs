@@ -11,7 +11,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider, TableProvider};
+use datafusion::catalog::{
+    CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider, TableProvider,
+};
 use datafusion::datasource::TableType;
 use datafusion::error::Result;
 use windrow_common::Error;
@@ -56,11 +58,7 @@ impl CatalogProvider for SessionCatalog {
         Some(Arc::new(LayeredSchema { temporary: Arc::clone(&self.temporary), shared }))
     }
 
-    fn register_schema(
-        &self,
-        name: &str,
-        schema: Arc<dyn SchemaProvider>,
-    ) -> Result<Option<Arc<dyn SchemaProvider>>> {
+    fn register_schema(&self, name: &str, schema: Arc<dyn SchemaProvider>) -> Result<Option<Arc<dyn SchemaProvider>>> {
         refuse_reserved(name)?;
         self.shared.register_schema(name, schema)
     }
@@ -73,7 +71,9 @@ impl CatalogProvider for SessionCatalog {
 
 fn refuse_reserved(name: &str) -> Result<()> {
     if [TEMPORARY, super::SCHEMA, "information_schema"].contains(&name) {
-        return Err(external(Error::user(format!("the schema '{name}' is always there; it cannot be made or dropped"))));
+        return Err(external(Error::user(format!(
+            "the schema '{name}' is always there; it cannot be made or dropped"
+        ))));
     }
     Ok(())
 }

@@ -63,7 +63,10 @@ pub(super) fn bind(plan: LogicalPlan, values: Option<&RecordBatch>) -> Result<Lo
     let columns = rows.first().map_or(0, Vec::len);
     let highest = names.iter().filter_map(|id| id.trim_start_matches('$').parse::<usize>().ok()).max().unwrap_or(0);
     if names.iter().any(|id| id.trim_start_matches('$').parse::<usize>().is_err()) {
-        return Err(Error::new(ErrorKind::Unsupported, "parameters are written ? or $1, $2, …; names do not exist here"));
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            "parameters are written ? or $1, $2, …; names do not exist here",
+        ));
     }
     if highest != columns {
         return Err(missing(highest, columns));
@@ -154,9 +157,8 @@ fn bind_values(plan: LogicalPlan, rows: &[Vec<ScalarValue>]) -> std::result::Res
     let bound = plan.transform_up(|node| {
         let LogicalPlan::Values(Values { values, .. }) = node else { return Ok(Transformed::no(node)) };
         let tuples = rows.iter().flat_map(|row| values.iter().map(move |tuple| (row, tuple)));
-        let tuples = tuples.map(|(row, tuple)| {
-            tuple.iter().map(|expression| bound_expression(expression.clone(), row)).collect()
-        });
+        let tuples = tuples
+            .map(|(row, tuple)| tuple.iter().map(|expression| bound_expression(expression.clone(), row)).collect());
         let tuples = tuples.collect::<std::result::Result<Vec<Vec<Expr>>, DataFusionError>>()?;
         Ok(Transformed::yes(LogicalPlanBuilder::values(tuples)?.build()?))
     })?;

@@ -42,7 +42,12 @@ impl EngineSession {
     }
 
     /// The stage graph of the chosen way.
-    pub(super) fn build(&self, plans: &Alternatives, context: &PlanContext, commits: bool) -> Result<graph::GraphAndBlobs> {
+    pub(super) fn build(
+        &self,
+        plans: &Alternatives,
+        context: &PlanContext,
+        commits: bool,
+    ) -> Result<graph::GraphAndBlobs> {
         let spread = if plans.fast { self.one_task(context) } else { self.many_tasks(context)? };
         let config = settings_for(self.context.state().config_options(), spread);
         if !plans.fast {
@@ -139,7 +144,6 @@ impl EngineSession {
         let config = self.context.copied_config();
         config.options().extensions.get::<WindrowOptions>().cloned().unwrap_or_default()
     }
-
 }
 
 impl Alternatives {
@@ -151,4 +155,3 @@ impl Alternatives {
         }
     }
 }
-

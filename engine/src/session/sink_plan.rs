@@ -90,7 +90,8 @@ pub fn new_table(
     directory: Option<PathBuf>,
     context: &PlanContext,
 ) -> Result<SinkSpec> {
-    let parent = directory.unwrap_or_else(|| engine.warehouse.join(file_name(table.name.schema().unwrap_or(super::SCHEMA))));
+    let parent =
+        directory.unwrap_or_else(|| engine.warehouse.join(file_name(table.name.schema().unwrap_or(super::SCHEMA))));
     let path = parent.join(format!("{}-{}", file_name(table.name.table()), context.job.long()));
     std::fs::create_dir_all(&path)
         .map_err(|e| Error::io(format!("cannot make the directory {} for the table: {e}", path.display())))?;

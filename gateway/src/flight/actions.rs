@@ -36,10 +36,8 @@ const ACTIONS: [(&str, &str); 8] = [
 
 /// The actions there are.
 pub(super) fn all() -> Vec<ActionType> {
-    let action = |(name, description): (&str, &str)| ActionType {
-        r#type: name.to_owned(),
-        description: description.to_owned(),
-    };
+    let action =
+        |(name, description): (&str, &str)| ActionType { r#type: name.to_owned(), description: description.to_owned() };
     ACTIONS.into_iter().map(action).collect()
 }
 
@@ -75,14 +73,19 @@ impl Gateway {
             "BeginTransaction" | "EndTransaction" | "BeginSavepoint" | "EndSavepoint" => {
                 Err(Error::new(ErrorKind::Unsupported, "there are no transactions; every statement stands for itself"))
             }
-            "RenewFlightEndpoint" => {
-                Err(Error::new(ErrorKind::Unsupported, "answers are fetched once and are not kept; run the statement again"))
-            }
+            "RenewFlightEndpoint" => Err(Error::new(
+                ErrorKind::Unsupported,
+                "answers are fetched once and are not kept; run the statement again",
+            )),
             other => Err(Error::new(ErrorKind::Unsupported, format!("the action '{other}' does not exist here"))),
         }
     }
 
-    async fn prepare(&self, session: &Arc<Session>, wanted: ActionCreatePreparedStatementRequest) -> Result<Vec<Bytes>> {
+    async fn prepare(
+        &self,
+        session: &Arc<Session>,
+        wanted: ActionCreatePreparedStatementRequest,
+    ) -> Result<Vec<Bytes>> {
         refuse_transaction(wanted.transaction_id.as_ref())?;
         let described = self.control.describe(session, wanted.query.as_str().into()).await?;
         let prepared = self.rooms.of(session).prepare(wanted.query, described)?;

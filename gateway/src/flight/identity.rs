@@ -37,7 +37,9 @@ impl Caller {
     pub(super) fn respond<T>(&self, message: T) -> Response<T> {
         let mut response = Response::new(message);
         let cookie = format!("{COOKIE}={}; HttpOnly", self.session.id().token());
-        if self.fresh && let Ok(cookie) = MetadataValue::try_from(cookie) {
+        if self.fresh
+            && let Ok(cookie) = MetadataValue::try_from(cookie)
+        {
             response.metadata_mut().insert("set-cookie", cookie);
         }
         response
@@ -55,7 +57,6 @@ impl Callers {
     }
 
     /// The session of a request; a new one for somebody who has none.
-    #[expect(clippy::result_large_err, reason = "tonic's own type")]
     pub(super) fn caller(
         self: &Arc<Self>,
         metadata: &MetadataMap,

@@ -60,9 +60,7 @@ impl Gateway {
             Command::CommandGetExportedKeys(_)
             | Command::CommandGetImportedKeys(_)
             | Command::CommandGetCrossReference(_) => RecordBatch::new_empty(keys::foreign()),
-            Command::CommandGetSqlInfo(command) => {
-                command.into_builder(server_info::all()?).build().map_err(failed)?
-            }
+            Command::CommandGetSqlInfo(command) => command.into_builder(server_info::all()?).build().map_err(failed)?,
             Command::CommandGetXdbcTypeInfo(command) => {
                 command.into_builder(type_info::all()?).build().map_err(failed)?
             }

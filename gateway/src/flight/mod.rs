@@ -73,7 +73,6 @@ impl Gateway {
         (self.callers.len(), self.rooms.len())
     }
 
-    #[expect(clippy::result_large_err, reason = "tonic's own type")]
     fn caller<T>(&self, request: &Request<T>) -> std::result::Result<Caller, Status> {
         self.callers.caller(request.metadata(), request.extensions())
     }

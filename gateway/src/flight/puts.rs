@@ -93,7 +93,10 @@ pub(super) struct Sent {
 }
 
 impl Sent {
-    pub(super) fn new(first: FlightData, rest: impl Stream<Item = std::result::Result<FlightData, Status>> + Send + 'static) -> Self {
+    pub(super) fn new(
+        first: FlightData,
+        rest: impl Stream<Item = std::result::Result<FlightData, Status>> + Send + 'static,
+    ) -> Self {
         let all = futures::stream::once(async { Ok(first) }).chain(rest);
         // A message may carry a descriptor or metadata only.
         let data = all.filter(|message| {
@@ -147,7 +150,8 @@ async fn values(mut sent: Sent) -> Result<Option<RecordBatch>> {
         bytes += batch.get_array_memory_size();
         if bytes > limits::MAX_PARAMETER_BYTES {
             let limit = limits::MAX_PARAMETER_BYTES;
-            let text = format!("values for parameters exceed {limit} bytes (MAX_PARAMETER_BYTES); ingest them as a table");
+            let text =
+                format!("values for parameters exceed {limit} bytes (MAX_PARAMETER_BYTES); ingest them as a table");
             return Err(Error::new(ErrorKind::Limit, text));
         }
         batches.push(batch);

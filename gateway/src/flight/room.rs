@@ -46,7 +46,8 @@ impl Rooms {
         if let Some(room) = rooms.get(&session.id()) {
             return Arc::clone(room);
         }
-        let room = Arc::new(Room { session: Arc::clone(session), prepared: Mutex::default(), answers: Mutex::default() });
+        let room =
+            Arc::new(Room { session: Arc::clone(session), prepared: Mutex::default(), answers: Mutex::default() });
         rooms.insert(session.id(), Arc::clone(&room));
         drop(rooms);
         let (rooms, id, closed) = (Arc::clone(self), session.id(), session.closed().clone());
