@@ -51,7 +51,7 @@ impl CoordinatorCommand {
             no_worker_patience: self.no_worker_patience.unwrap_or(defaults.no_worker_patience),
             ..defaults
         };
-        let handle = interrupt.or_cancelled(Coordinator::start(config)).await?;
+        let handle = interrupt.or_cancelled(Coordinator::start_with(config, windrow_gateway::services())).await?;
         say(&format!("coordinator at grpc://{}", handle.addr()));
         interrupt.wait().await;
         handle.shutdown().await;

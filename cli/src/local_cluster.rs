@@ -66,7 +66,7 @@ pub struct LocalCluster {
 impl LocalCluster {
     /// Starts it and returns when all workers are registered.
     pub async fn start(config: LocalClusterConfig) -> Result<LocalCluster> {
-        let coordinator = Coordinator::start(config.coordinator.clone()).await?;
+        let coordinator = Coordinator::start_with(config.coordinator.clone(), windrow_gateway::services()).await?;
         let mut cluster = LocalCluster { coordinator, processes: Vec::new() };
         match cluster.start_workers(&config).await {
             Ok(()) => Ok(cluster),

@@ -127,7 +127,7 @@ impl Execution {
             Source::Local(statement) => {
                 let update = statement.next().await.unwrap_or_else(|| Err(cut_short()))?;
                 Ok(match update {
-                    ExecutionUpdate::Accepted { job, schema } => News::Accepted { job, schema },
+                    ExecutionUpdate::Accepted { job, schema, .. } => News::Accepted { job, schema },
                     ExecutionUpdate::Progress { done, running, total } => {
                         News::Update(Update::Progress(Progress { done, running, total }))
                     }

@@ -1,9 +1,11 @@
 //! A session: settings and tables of one user on one deployment.
 
+use std::sync::Arc;
+
 use futures::future::BoxFuture;
 use tonic::transport::{Channel, Endpoint};
-use windrow_common::{Error, ErrorKind, Result, WorkerId, limits};
-use windrow_engine::session::EngineSession;
+use windrow_common::{Error, ErrorKind, Principal, Result, WorkerId, limits};
+use windrow_coordinator::{self as coordinator, Front};
 use windrow_proto::control as wire;
 use windrow_proto::control::jobs_client::JobsClient;
 use windrow_proto::status::{from_status, id_from_bytes};
@@ -20,7 +22,7 @@ pub struct Session {
 
 #[derive(Debug)]
 enum Backend {
-    Embedded { engine: Box<Embedded>, session: EngineSession },
+    Embedded { engine: Box<Embedded>, front: Front, session: Arc<coordinator::Session> },
     Remote { client: JobsClient<Channel>, session: bytes::Bytes, url: String },
 }
 
@@ -45,8 +47,9 @@ impl Session {
         match deployment {
             Deployment::Embedded { cores, memory } => {
                 let engine = Box::new(Embedded::start(cores, memory).await?);
-                let session = engine.coordinator().open_session();
-                Ok(Session { backend: Backend::Embedded { engine, session } })
+                let front = engine.coordinator().front();
+                let session = front.open(Principal::anonymous())?;
+                Ok(Session { backend: Backend::Embedded { engine, front, session } })
             }
             Deployment::Remote { url } => Self::connect(&url).await,
         }
@@ -89,7 +92,7 @@ impl Session {
 
     async fn start(&self, sql: &str) -> Result<Execution> {
         match &self.backend {
-            Backend::Embedded { engine, session } => Execution::local(engine.coordinator().execute(session, sql)).await,
+            Backend::Embedded { front, session, .. } => Execution::local(front.execute(session, sql.into())?).await,
             Backend::Remote { client, session, url } => {
                 let request = wire::ExecuteRequest { session: session.clone(), sql: sql.to_owned() };
                 let events = client.clone().execute(request).await.map_err(|s| remote_error(&s, url))?;

@@ -20,6 +20,29 @@ impl JobId {
     }
 }
 
+/// A session. 128 random bits; whoever knows them all may use it, so it prints short.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(pub u128);
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "session-{:08x}", (self.0 >> 96) as u32)
+    }
+}
+
+impl SessionId {
+    /// The whole id as 32 hexadecimal digits: what a client shows to be let in again. Never to be logged.
+    pub fn token(&self) -> String {
+        format!("{:032x}", self.0)
+    }
+
+    /// The id in a token.
+    pub fn from_token(token: &str) -> Option<Self> {
+        let plain = token.len() == 32 && token.bytes().all(|b| b.is_ascii_hexdigit());
+        plain.then(|| u128::from_str_radix(token, 16).ok().map(Self)).flatten()
+    }
+}
+
 /// A stage of a job's graph; its index in [`crate::StageGraph::stages`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StageId(pub u32);
@@ -135,7 +158,7 @@ macro_rules! debug_as_display {
         }
     })* };
 }
-debug_as_display!(JobId, StageId, ExchangeId, TaskId, AttemptId, WorkerId, Incarnation, Epoch, BlobHash);
+debug_as_display!(JobId, SessionId, StageId, ExchangeId, TaskId, AttemptId, WorkerId, Incarnation, Epoch, BlobHash);
 
 impl fmt::Debug for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

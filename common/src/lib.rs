@@ -12,6 +12,7 @@ pub mod graph;
 pub mod ids;
 pub mod limits;
 pub mod output;
+pub mod principal;
 pub mod protocol;
 pub mod report;
 pub mod status;
@@ -20,7 +21,10 @@ pub mod time;
 pub use bytesize::ByteSize;
 pub use error::{Error, ErrorKind, Result};
 pub use graph::{Determinism, ExchangeKind, ReadMode, Stage, StageGraph, StageInput, TaskSpec};
-pub use ids::{AttemptId, BlobHash, Epoch, ExchangeId, Incarnation, JobId, RequestId, StageId, TaskId, WorkerId};
+pub use ids::{
+    AttemptId, BlobHash, Epoch, ExchangeId, Incarnation, JobId, RequestId, SessionId, StageId, TaskId, WorkerId,
+};
 pub use output::{Location, OutputReport, PartitionSize, SinkMode};
+pub use principal::Principal;
 pub use report::{JobReport, StageReport};
 pub use time::Timestamp;

@@ -66,6 +66,26 @@ pub const MAX_ERROR_BYTES: usize = 4 << 10;
 pub const MAX_JOBS: usize = 10_000;
 /// Sessions that may be open at once.
 pub const MAX_SESSIONS: usize = 10_000;
+/// Silence after which a session without a running statement is closed.
+pub const SESSION_IDLE: Duration = Duration::from_secs(3600);
+/// How long the answer of a statement waits for the client to fetch it, before the statement is cancelled.
+pub const TICKET_PATIENCE: Duration = Duration::from_secs(300);
+/// Prepared statements of one session, and answers of one session that wait to be fetched.
+pub const MAX_STATEMENTS_PER_SESSION: usize = 1_000;
+/// Rows of values for the parameters of one INSERT … VALUES.
+pub const MAX_PARAMETER_ROWS: usize = 10_000;
+/// Rows of values for the parameters of any other statement: each becomes a branch of its plan.
+pub const MAX_PARAMETER_UNION: usize = 256;
+/// Bytes of values for the parameters of one statement.
+pub const MAX_PARAMETER_BYTES: usize = 16 << 20;
+/// Bytes of rows in one message to a client of ours or of others: many take messages of at most 4 MiB.
+pub const RESULT_MESSAGE_BYTES: usize = 2 << 20;
+/// Encoded messages that wait for a slow client.
+pub const RESULT_QUEUE: usize = 2;
+/// Memory that the rows of one ingestion may take while they are written.
+pub const INGEST_MEMORY_BYTES: usize = 256 << 20;
+/// Batches of one ingestion that wait to be written.
+pub const INGEST_QUEUE: usize = 2;
 /// Tasks of one stage.
 pub const MAX_TASKS_PER_STAGE: usize = 1_000_000;
 /// Partitions of one exchange.
@@ -79,4 +99,7 @@ const _: () = assert!(HEARTBEAT_INTERVAL.as_millis() * 3 < HEARTBEAT_TIMEOUT.as_
 const _: () = assert!(RETRY_BACKOFF.as_millis() < RETRY_BACKOFF_MAX.as_millis());
 const _: () = assert!(BLOB_CHUNK_BYTES < MAX_MESSAGE_BYTES && EXCHANGE_MESSAGE_BYTES < MAX_MESSAGE_BYTES);
 const _: () = assert!(INLINE_OUTPUT_BYTES < MAX_MESSAGE_BYTES);
+const _: () = assert!(TICKET_PATIENCE.as_millis() < SESSION_IDLE.as_millis());
+const _: () = assert!(RESULT_MESSAGE_BYTES < MAX_MESSAGE_BYTES && MAX_PARAMETER_BYTES < MAX_MESSAGE_BYTES);
+const _: () = assert!(MAX_PARAMETER_UNION <= MAX_PARAMETER_ROWS);
 const _: () = assert!(MAX_ATTEMPTS < MAX_ATTEMPTS_WITH_LOSSES);

@@ -18,7 +18,7 @@ use windrow_control::{Action, Event, Outcome, Scheduler, SchedulerConfig};
 use windrow_engine::plan::cost::ClusterShape;
 
 use crate::blobs::BlobStore;
-use crate::journal::{Journal, Record};
+use crate::journal::{JobOwner, Journal, Record};
 use crate::links::{Link, Links};
 use crate::service::WorkerInfo;
 
@@ -36,6 +36,7 @@ pub enum Input {
     /// A planned job.
     Submit {
         job: JobId,
+        owner: JobOwner,
         seed: u128,
         graph: Arc<StageGraph>,
         commit: Option<Committer>,
@@ -140,8 +141,8 @@ impl Driver {
                     self.handle(Event::WorkerDisconnected { worker, incarnation });
                 }
             }
-            Input::Submit { job, seed, graph, commit, reply } => {
-                let _ = reply.send(self.submit(job, seed, graph, commit));
+            Input::Submit { job, owner, seed, graph, commit, reply } => {
+                let _ = reply.send(self.submit(job, owner, seed, graph, commit));
             }
             Input::Cancel { job } => {
                 if self.jobs.contains_key(&job) {
@@ -186,6 +187,7 @@ impl Driver {
     fn submit(
         &mut self,
         job: JobId,
+        owner: JobOwner,
         seed: u128,
         graph: Arc<StageGraph>,
         commit: Option<Committer>,
@@ -196,7 +198,8 @@ impl Driver {
                 format!("{} jobs are queued or running, which is the limit; try again later", limits::MAX_JOBS),
             ));
         }
-        self.journal.append(Record::Accepted { job, graph: Arc::clone(&graph) })?;
+        info!(%job, principal = %owner.principal, "job accepted");
+        self.journal.append(Record::Accepted { job, owner, graph: Arc::clone(&graph) })?;
         let (state, receiver) = watch::channel(JobState::default());
         self.jobs.insert(job, JobEntry { state, commit });
         self.handle(Event::Submit { job, seed, graph });

@@ -7,9 +7,11 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
-use windrow_common::{Determinism, Error, ErrorKind, JobId, JobReport, OutputReport, Result, limits};
+use windrow_common::{Determinism, Error, ErrorKind, JobId, JobReport, OutputReport, Principal, Result, limits};
 use windrow_control::Outcome;
 use windrow_engine::exchange::ExchangeSource;
 use windrow_engine::exchange::block::decode_inline;
@@ -17,8 +19,10 @@ use windrow_engine::session::{EngineSession, PlanContext, Planned, PlannedJob, P
 use windrow_engine::sink::{self, Ending, SinkSpec, WrittenFile};
 
 use crate::driver::{Committer, Input, JobState};
+use crate::journal::JobOwner;
 use crate::results::{Ended, ResultReader};
 use crate::service::Shared;
+use crate::sessions::Lease;
 
 /// Batches that wait for a slow client.
 const UPDATE_QUEUE: usize = 4;
@@ -33,6 +37,8 @@ pub enum ExecutionUpdate {
         job: Option<JobId>,
         /// The schema of the rows.
         schema: SchemaRef,
+        /// Whether the only row is the number of rows written.
+        writes: bool,
     },
     /// Tasks accepted, running, and all.
     Progress {
@@ -49,49 +55,74 @@ pub enum ExecutionUpdate {
     Done(JobReport),
 }
 
+/// What a client wants to be done.
+#[derive(Clone, Debug)]
+pub struct StatementText {
+    /// The statement.
+    pub sql: String,
+    /// Values for its parameters: a column for each, a row for each time that it is meant.
+    pub parameters: Option<RecordBatch>,
+}
+
 /// A statement that runs. Dropping it cancels the job.
 #[derive(Debug)]
 pub struct Statement {
     updates: mpsc::Receiver<Result<ExecutionUpdate>>,
+    closed: CancellationToken,
 }
 
 impl Statement {
     /// The next news; none after `Done` or an error.
-    pub async fn next(&mut self) -> Option<Result<ExecutionUpdate>> {
-        self.updates.recv().await
+    #[expect(clippy::should_implement_trait, reason = "it is awaited, and no iterator")]
+    pub fn next(&mut self) -> BoxFuture<'_, Option<Result<ExecutionUpdate>>> {
+        Box::pin(async {
+            tokio::select! {
+                biased;
+                // With the session its statements end, however much of an answer is there to be read.
+                () = self.closed.cancelled(), if !self.updates.is_closed() => {
+                    self.updates.close();
+                    while self.updates.try_recv().is_ok() {}
+                    Some(Err(Error::cancelled().context("the session was closed")))
+                }
+                update = self.updates.recv() => update,
+            }
+        })
     }
 }
 
-/// Starts a statement.
-pub(crate) fn start(shared: Arc<Shared>, session: EngineSession, sql: String) -> Statement {
+/// Starts a statement. The session is in use until its last trace is gone.
+pub(crate) fn start(shared: Arc<Shared>, lease: Lease, text: StatementText) -> Statement {
     let (sender, updates) = mpsc::channel(UPDATE_QUEUE);
     let tasks = shared.tasks.clone();
+    let closed = lease.session().closed().clone();
     tasks.spawn(async move {
-        let runner = Runner { shared, session, client: sender };
-        if let Err(error) = runner.run(&sql).await {
+        let session = lease.session().engine().clone();
+        let principal = lease.session().principal().clone();
+        let runner = Runner { shared, session, principal, client: sender };
+        let result = runner.run(text).await;
+        // Whoever hears that the statement has ended finds its session at rest.
+        drop(lease);
+        if let Err(error) = result {
             // A client that has gone away needs no error.
             let _ = runner.client.send(Err(error)).await;
         }
     });
-    Statement { updates }
+    Statement { updates, closed }
 }
 
 struct Runner {
     shared: Arc<Shared>,
     session: EngineSession,
+    principal: Principal,
     client: mpsc::Sender<Result<ExecutionUpdate>>,
 }
 
 impl Runner {
-    async fn run(&self, sql: &str) -> Result<()> {
-        let context = PlanContext {
-            job: JobId(Uuid::new_v4().as_u128()),
-            cluster: *self.shared.shape.borrow(),
-            nonce: Uuid::new_v4().as_u128(),
-        };
-        match self.plan(sql.to_owned(), context).await? {
+    async fn run(&self, text: StatementText) -> Result<()> {
+        let context = self.shared.plan_context();
+        match self.plan(text, context).await? {
             Planned::Done { schema, batches } => {
-                self.say(ExecutionUpdate::Accepted { job: None, schema }).await?;
+                self.say(ExecutionUpdate::Accepted { job: None, schema, writes: false }).await?;
                 for batch in batches {
                     self.say(ExecutionUpdate::Batch(batch)).await?;
                 }
@@ -102,9 +133,12 @@ impl Runner {
     }
 
     /// Planning computes for long and so runs on threads of its own.
-    async fn plan(&self, sql: String, context: PlanContext) -> Result<Planned> {
+    async fn plan(&self, text: StatementText, context: PlanContext) -> Result<Planned> {
         let session = self.session.clone();
-        let planning = self.shared.planning.spawn(async move { session.plan(&sql, context).await });
+        let planning = self.shared.planning.spawn(async move {
+            let StatementText { sql, parameters } = text;
+            session.plan_bound(&sql, parameters.as_ref(), context).await
+        });
         let abort = planning.abort_handle();
         tokio::select! {
             planned = planning => planned.map_err(|e| Error::internal(format!("planning crashed: {e}")))?,
@@ -121,7 +155,8 @@ impl Runner {
         let (rows_sender, rows) = oneshot::channel();
         let commit = planned.sink.as_ref().map(|sink| committer(sink.spec.clone(), rows_sender));
         let job_guard = self.submit(job, &planned, commit).await?;
-        let accepted = ExecutionUpdate::Accepted { job: Some(job), schema: Arc::clone(&planned.schema) };
+        let (schema, writes) = (Arc::clone(&planned.schema), planned.sink.is_some());
+        let accepted = ExecutionUpdate::Accepted { job: Some(job), schema, writes };
         if let Err(error) = self.say(accepted).await {
             drop(job_guard);
             if let Some(sink) = &planned.sink {
@@ -147,7 +182,8 @@ impl Runner {
         let (reply, answer) = oneshot::channel();
         let seed = Uuid::new_v4().as_u128();
         let graph = Arc::new(planned.graph.clone());
-        self.tell(Input::Submit { job, seed, graph, commit, reply }).await?;
+        let owner = JobOwner { principal: self.principal.clone(), settings: planned.settings.clone() };
+        self.tell(Input::Submit { job, owner, seed, graph, commit, reply }).await?;
         let accepted = answer.await.map_err(|_| gone()).and_then(|accepted| accepted);
         match accepted {
             Ok(state) => Ok(JobGuard { job, state, inputs: self.shared.inputs.clone(), ended: false }),

@@ -5,7 +5,16 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use windrow_common::{Error, JobId, Result, StageGraph};
+use windrow_common::{Error, JobId, Principal, Result, StageGraph};
+
+/// Whose a job is, and under which settings it was planned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobOwner {
+    /// Who runs it.
+    pub principal: Principal,
+    /// The settings of its session that are not the defaults, by name.
+    pub settings: Vec<(String, String)>,
+}
 
 /// Something decided.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,6 +23,8 @@ pub enum Record {
     Accepted {
         /// The job.
         job: JobId,
+        /// Whose it is.
+        owner: JobOwner,
         /// Its stages.
         graph: Arc<StageGraph>,
     },

@@ -2,7 +2,7 @@
 //! commits, results, and the services through which workers and clients come in.
 //!
 //! ```text
-//!   clients ─► sessions ─► execution (plan, submit, read results) ─┐
+//!   clients ─► front (sessions) ─► execution (plan, submit, read results) ─┐
 //!                                                                  ├─► driver: owns control::Scheduler, no lock around it
 //!   workers ◄─► links (one stream each) ──────────────────────────-┘        └─► journal, commits
 //! ```
@@ -10,13 +10,19 @@
 #![forbid(unsafe_code)]
 
 pub mod blobs;
+pub mod connections;
 mod driver;
 pub mod execution;
+pub mod front;
 pub mod journal;
 mod links;
 mod results;
 mod rpc;
 pub mod service;
+pub mod sessions;
 
-pub use execution::{ExecutionUpdate, Statement};
-pub use service::{Coordinator, CoordinatorHandle, ResultSource, WorkerInfo};
+pub use connections::Connection;
+pub use execution::{ExecutionUpdate, Statement, StatementText};
+pub use front::Front;
+pub use service::{Coordinator, CoordinatorHandle, ResultSource, Services, WorkerInfo};
+pub use sessions::{Session, Sessions};

@@ -1,21 +1,18 @@
 //! The gRPC services of the coordinator: workers connect and fetch blobs, clients open sessions and run statements.
 
-use std::collections::BTreeMap;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
-use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
+use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
-use uuid::Uuid;
-use windrow_common::{Error, ErrorKind, Result, limits};
+use windrow_common::{Error, ErrorKind, Principal, Result, SessionId, limits};
 use windrow_engine::exchange::block::{BlockEncoder, Compression, encode_inline, split};
-use windrow_engine::session::EngineSession;
 use windrow_proto::control as wire;
 use windrow_proto::control::coordination_server::{Coordination, CoordinationServer};
 use windrow_proto::control::jobs_server::{Jobs, JobsServer};
@@ -23,15 +20,23 @@ use windrow_proto::protocol::{coordinator_to_wire, hash_from_wire, worker_from_w
 use windrow_proto::report::report_to_wire;
 use windrow_proto::status::{from_status, id_bytes, id_from_bytes, to_status};
 
-use crate::execution::{ExecutionUpdate, Statement};
+use crate::connections;
+use crate::execution::{ExecutionUpdate, Statement, StatementText};
+use crate::front::Front;
 use crate::service::Shared;
+use crate::sessions::Session;
 
 /// How often a silent connection is asked whether it is alive.
 const KEEPALIVE: Duration = Duration::from_secs(5);
 
 /// Serves until told to stop.
-pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>, shutdown: CancellationToken) {
-    let service = Rpc { shared, sessions: Arc::default(), shutdown: shutdown.clone() };
+pub(crate) async fn serve(
+    listener: TcpListener,
+    services: tonic::service::Routes,
+    shared: Arc<Shared>,
+    shutdown: CancellationToken,
+) {
+    let service = Rpc { front: Front::new(Arc::clone(&shared)), shared, shutdown: shutdown.clone() };
     let coordination = CoordinationServer::new(service.clone())
         .max_decoding_message_size(limits::MAX_MESSAGE_BYTES)
         .max_encoding_message_size(limits::MAX_MESSAGE_BYTES);
@@ -43,10 +48,8 @@ pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>, shutdown: 
         .initial_connection_window_size(limits::HTTP2_CONNECTION_WINDOW)
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE))
-        .tcp_nodelay(true)
-        .add_service(coordination)
-        .add_service(jobs)
-        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), shutdown.cancelled_owned())
+        .add_routes(services.add_service(coordination).add_service(jobs))
+        .serve_with_incoming_shutdown(connections::incoming(listener), shutdown.cancelled_owned())
         .await;
     if let Err(error) = served {
         tracing::error!(%error, "the coordinator's server has failed");
@@ -57,19 +60,15 @@ type WireStream<T> = Pin<Box<dyn Stream<Item = std::result::Result<T, Status>> +
 
 #[derive(Clone)]
 struct Rpc {
+    front: Front,
     shared: Arc<Shared>,
-    sessions: Arc<Mutex<BTreeMap<u128, EngineSession>>>,
     shutdown: CancellationToken,
 }
 
 impl Rpc {
-    fn sessions(&self) -> std::sync::MutexGuard<'_, BTreeMap<u128, EngineSession>> {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn session(&self, id: &[u8]) -> Result<EngineSession> {
-        let known = id_from_bytes(id).and_then(|id| self.sessions().get(&id).cloned());
-        known.ok_or_else(|| Error::new(ErrorKind::NotFound, "the session does not exist any more; connect again"))
+    fn session(&self, id: &[u8]) -> Result<Arc<Session>> {
+        // No session has an id of another length.
+        self.front.sessions().get(SessionId(id_from_bytes(id).unwrap_or_default()))
     }
 }
 
@@ -132,17 +131,8 @@ impl Jobs for Rpc {
                 ),
             )));
         }
-        let id = Uuid::new_v4().as_u128();
-        let session = self.shared.open_session();
-        let mut sessions = self.sessions();
-        if sessions.len() >= limits::MAX_SESSIONS {
-            return Err(to_status(&Error::new(
-                ErrorKind::Limit,
-                format!("{} sessions are open, which is the limit; close some", limits::MAX_SESSIONS),
-            )));
-        }
-        sessions.insert(id, session);
-        Ok(Response::new(wire::OpenSessionResponse { session: id_bytes(id) }))
+        let session = self.front.open(Principal::anonymous()).map_err(|e| to_status(&e))?;
+        Ok(Response::new(wire::OpenSessionResponse { session: id_bytes(session.id().0) }))
     }
 
     async fn close_session(
@@ -150,7 +140,7 @@ impl Jobs for Rpc {
         request: Request<wire::CloseSessionRequest>,
     ) -> std::result::Result<Response<wire::CloseSessionResponse>, Status> {
         if let Some(id) = id_from_bytes(&request.into_inner().session) {
-            self.sessions().remove(&id);
+            self.front.sessions().close(SessionId(id));
         }
         Ok(Response::new(wire::CloseSessionResponse {}))
     }
@@ -161,7 +151,8 @@ impl Jobs for Rpc {
     ) -> std::result::Result<Response<Self::ExecuteStream>, Status> {
         let request = request.into_inner();
         let session = self.session(&request.session).map_err(|e| to_status(&e))?;
-        let statement = self.shared.execute(&session, &request.sql);
+        let text = StatementText { sql: request.sql, parameters: None };
+        let statement = self.front.execute(&session, text).map_err(|e| to_status(&e))?;
         let stopping = Error::unavailable("the coordinator is shutting down");
         let events = events_of(statement)
             .take_until(self.shutdown.clone().cancelled_owned())
@@ -221,7 +212,7 @@ fn events_of(statement: Statement) -> impl Stream<Item = EventResult> + Send {
 fn encode(update: ExecutionUpdate, encoder: &mut Option<BlockEncoder>) -> Result<Vec<wire::ExecuteEvent>> {
     use wire::execute_event::Event;
     let event = match update {
-        ExecutionUpdate::Accepted { job, schema } => {
+        ExecutionUpdate::Accepted { job, schema, .. } => {
             *encoder = Some(BlockEncoder::new(&schema, Compression::None).map_err(Error::from)?);
             let schema = encode_inline(&schema, &[]).map_err(Error::from)?;
             Event::Accepted(wire::Accepted { job: job.map(|job| id_bytes(job.0)), schema: schema.into() })

@@ -17,13 +17,14 @@ use windrow_control::SchedulerConfig;
 use windrow_engine::exchange::ExchangeSource;
 use windrow_engine::exchange::client::{RemoteExchange, RemoteOnly};
 use windrow_engine::plan::cost::ClusterShape;
-use windrow_engine::session::{Engine, EngineSession};
+use windrow_engine::session::Engine;
 
 use crate::blobs::{BlobStore, MemoryBlobs};
 use crate::driver::{Driver, Input};
-use crate::execution::{self, Statement};
+use crate::front::Front;
 use crate::journal::MemoryJournal;
 use crate::rpc;
+use crate::sessions::Sessions;
 
 /// Inputs that wait for the driver.
 const INPUT_QUEUE: usize = 4096;
@@ -57,6 +58,8 @@ pub(crate) struct Shared {
     pub planning: tokio::runtime::Handle,
     pub results: ResultSource,
     pub tasks: TaskTracker,
+    pub sessions: Arc<Sessions>,
+    pub shutdown: CancellationToken,
     connections: AtomicU64,
 }
 
@@ -69,6 +72,9 @@ impl Shared {
 /// Starts coordinators.
 #[derive(Debug)]
 pub struct Coordinator;
+
+/// Further services on the coordinator's port, made when it starts.
+pub type Services = Box<dyn FnOnce(Front) -> tonic::service::Routes + Send>;
 
 /// A running coordinator. It stops when it is shut down or dropped.
 #[derive(Debug)]
@@ -86,10 +92,15 @@ pub struct CoordinatorHandle {
 impl Coordinator {
     /// Starts a coordinator that listens for workers and clients.
     pub fn start(config: CoordinatorConfig) -> BoxFuture<'static, Result<CoordinatorHandle>> {
-        Box::pin(Self::listen(config))
+        Box::pin(Self::listen(config, None))
     }
 
-    async fn listen(config: CoordinatorConfig) -> Result<CoordinatorHandle> {
+    /// Starts a coordinator with further services beside its own.
+    pub fn start_with(config: CoordinatorConfig, services: Services) -> BoxFuture<'static, Result<CoordinatorHandle>> {
+        Box::pin(Self::listen(config, Some(services)))
+    }
+
+    async fn listen(config: CoordinatorConfig, services: Option<Services>) -> Result<CoordinatorHandle> {
         let listener = tokio::net::TcpListener::bind(config.listen).await.map_err(|e| {
             let hint = if e.kind() == std::io::ErrorKind::AddrInUse {
                 "; another process listens there: stop it, or choose another address with --listen"
@@ -104,7 +115,8 @@ impl Coordinator {
         let _ = results.set(Arc::new(RemoteOnly::new(RemoteExchange::new(tokio::runtime::Handle::current()))));
         let mut handle = Self::start_local(config, results)?;
         handle.addr = Some(addr);
-        let server = rpc::serve(listener, Arc::clone(&handle.shared), handle.shutdown.clone());
+        let services = services.map(|services| services(handle.front())).unwrap_or_default();
+        let server = rpc::serve(listener, services, Arc::clone(&handle.shared), handle.shutdown.clone());
         handle.server = Some(tokio::spawn(server));
         Ok(handle)
     }
@@ -151,8 +163,11 @@ impl Coordinator {
             planning: planning.handle().clone(),
             results,
             tasks: TaskTracker::new(),
+            sessions: Sessions::new(limits::MAX_SESSIONS, limits::SESSION_IDLE),
+            shutdown: shutdown.clone(),
             connections: AtomicU64::new(1),
         });
+        shared.tasks.spawn(Arc::clone(&shared.sessions).watch(shutdown.clone()));
         Ok(CoordinatorHandle {
             shared,
             addr: None,
@@ -166,14 +181,6 @@ impl Coordinator {
 }
 
 impl Shared {
-    pub fn open_session(&self) -> EngineSession {
-        self.engine.session()
-    }
-
-    pub fn execute(self: &Arc<Self>, session: &EngineSession, sql: &str) -> Statement {
-        execution::start(Arc::clone(self), session.clone(), sql.to_owned())
-    }
-
     pub async fn workers(&self) -> Result<Vec<WorkerInfo>> {
         let (reply, answer) = oneshot::channel();
         let gone = || Error::new(ErrorKind::Unavailable, "the coordinator is shutting down");
@@ -227,14 +234,9 @@ impl CoordinatorHandle {
         self.addr.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)))
     }
 
-    /// A new session.
-    pub fn open_session(&self) -> EngineSession {
-        self.shared.open_session()
-    }
-
-    /// Starts a statement of a session.
-    pub fn execute(&self, session: &EngineSession, sql: &str) -> Statement {
-        self.shared.execute(session, sql)
+    /// What clients may ask of it.
+    pub fn front(&self) -> Front {
+        Front::new(Arc::clone(&self.shared))
     }
 
     /// The connected workers.
@@ -267,6 +269,7 @@ impl CoordinatorHandle {
 
     async fn stop(mut self) {
         self.shutdown.cancel();
+        self.shared.sessions.close_all();
         self.shared.tasks.close();
         for task in [self.server.take(), self.driver.take()].into_iter().flatten() {
             let _ = task.await;
@@ -282,6 +285,7 @@ impl CoordinatorHandle {
 impl Drop for CoordinatorHandle {
     fn drop(&mut self) {
         self.shutdown.cancel();
+        self.shared.sessions.close_all();
         if let Some(planning) = self.planning.take() {
             planning.shutdown_background();
         }

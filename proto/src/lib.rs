@@ -19,5 +19,11 @@ pub mod control {
     tonic::include_proto!("windrow.control.v1");
 }
 
+/// Generated from `flight_session.proto`: sessions and their options, as Flight clients see them.
+#[allow(missing_docs, clippy::all, clippy::pedantic)]
+pub mod flight_session {
+    tonic::include_proto!("arrow.flight.protocol");
+}
+
 pub mod protocol;
 pub mod report;

@@ -10,6 +10,7 @@ mod copy;
 mod equality;
 mod interrupted;
 mod killed;
+mod python;
 mod sql;
 mod tpch;
 mod windrow;

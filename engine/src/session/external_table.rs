@@ -1,9 +1,12 @@
 //! Tables over files that are there already: `CREATE EXTERNAL TABLE`, and the check that files gave columns.
 
 use std::path::Path;
+use std::sync::Arc;
 
+use datafusion::catalog::TableProvider;
+use datafusion::common::TableReference;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::logical_expr::{CreateExternalTable, LogicalPlan};
+use datafusion::logical_expr::{CreateExternalTable, DdlStatement, LogicalPlan};
 use windrow_common::{Error, ErrorKind, Result};
 
 use super::statement::done;
@@ -13,25 +16,32 @@ use crate::error::classify;
 impl EngineSession {
     /// Makes a table over existing files. Nothing is replaced before the new table is known to be usable.
     pub(super) async fn create_external_table(&self, create: &CreateExternalTable) -> Result<Planned> {
-        if create.temporary {
-            return Err(Error::new(ErrorKind::Unsupported, "temporary tables do not exist yet"));
+        let mut create = create.clone();
+        create.name = self.place(&create.name, create.temporary)?;
+        if !self.may_create(&create.name, create.if_not_exists, create.or_replace, "EXTERNAL TABLE")? {
+            return done(vec![]);
         }
-        let exists = self.context.table_exist(create.name.clone()).map_err(|e| classify(&e))?;
-        match (exists, create.if_not_exists, create.or_replace) {
-            (_, true, true) => {
-                return Err(Error::user("IF NOT EXISTS and OR REPLACE exclude one another"));
+        check_locations(&create)?;
+        let table = self.table_over_files(&create).await?;
+        self.register(&create.name, table, create.or_replace)?;
+        done(vec![])
+    }
+
+    /// A table over the Parquet files of a directory that we wrote.
+    pub(super) async fn parquet_table(&self, name: &TableReference, location: &str) -> Result<Arc<dyn TableProvider>> {
+        let text = location.replace('\'', "''");
+        let sql = format!("CREATE EXTERNAL TABLE t STORED AS PARQUET LOCATION '{text}'");
+        let state = self.context.state();
+        match state.create_logical_plan(&sql).await.map_err(|e| classify(&e))? {
+            LogicalPlan::Ddl(DdlStatement::CreateExternalTable(mut create)) => {
+                create.name = name.clone();
+                self.table_over_files(&create).await
             }
-            (true, true, false) => return done(vec![]),
-            (true, false, false) => {
-                let text = format!(
-                    "table {} exists already; say CREATE OR REPLACE EXTERNAL TABLE, or IF NOT EXISTS",
-                    create.name
-                );
-                return Err(Error::new(ErrorKind::AlreadyExists, text));
-            }
-            _ => {}
+            other => Err(Error::internal(format!("a definition was planned as {}", other.display()))),
         }
-        check_locations(create)?;
+    }
+
+    async fn table_over_files(&self, create: &CreateExternalTable) -> Result<Arc<dyn TableProvider>> {
         let place = || format!("LOCATION '{}' of table {}", create.locations.join("', '"), create.name);
         let state = self.context.state();
         let format = create.file_type.to_uppercase();
@@ -47,15 +57,7 @@ impl EngineSession {
         if table.schema().fields().is_empty() {
             return Err(without_columns(&place()));
         }
-        let register = |context: &datafusion::prelude::SessionContext| -> datafusion::error::Result<()> {
-            if exists {
-                context.deregister_table(create.name.clone())?;
-            }
-            context.register_table(create.name.clone(), table)?;
-            Ok(())
-        };
-        register(&self.context).map_err(|e| self.explain_error(&e))?;
-        done(vec![])
+        Ok(table)
     }
 }
 

@@ -3,14 +3,26 @@
 //! [`Engine`] is what the sessions of one coordinator share; [`EngineSession`] is one user's. A statement becomes either
 //! rows at once (settings, definitions, EXPLAIN) or a job: a stage graph with its blobs.
 
+mod definitions;
+pub mod description;
+mod errors;
+mod explaining;
 mod external_table;
 mod file_tables;
+pub mod ingest;
+pub mod listing;
+mod names;
+pub mod parameters;
+mod queries;
 pub mod settings;
 mod sink_plan;
 mod statement;
 pub mod storage;
 pub mod suggest;
+mod temporary;
+mod writes;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -22,12 +34,19 @@ use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use windrow_common::{BlobHash, JobId, Result, StageGraph};
 
-pub use statement::{count_row, quote_identifier};
+pub use definitions::quote_identifier;
+pub use description::{Description, StatementKind};
+pub use ingest::{IfExists, IfMissing, IngestTarget};
+pub use listing::ListedTable;
+pub use names::TEMPORARY;
+pub use writes::{count_row, count_schema};
 
 use crate::error::classify;
 use crate::plan::cost::ClusterShape;
 use crate::sink::SinkSpec;
+use names::SessionCatalog;
 use settings::WindrowOptions;
+use temporary::Temporary;
 
 /// The catalog that every session sees.
 const CATALOG: &str = "windrow";
@@ -41,6 +60,8 @@ pub struct Engine {
     catalog: Arc<MemoryCatalogProvider>,
     warehouse: PathBuf,
     cluster: String,
+    /// What the settings of a new session are.
+    defaults: BTreeMap<String, String>,
 }
 
 impl Engine {
@@ -49,30 +70,40 @@ impl Engine {
         let runtime = storage::runtime_builder().build_arc().map_err(|e| classify(&e))?;
         let catalog = Arc::new(MemoryCatalogProvider::new());
         catalog.register_schema(SCHEMA, Arc::new(MemorySchemaProvider::new())).map_err(|e| classify(&e))?;
-        Ok(Arc::new(Self { runtime, catalog, warehouse, cluster }))
+        let entries = session_config().options().entries();
+        let defaults = entries.into_iter().filter_map(|entry| Some((entry.key, entry.value?))).collect();
+        Ok(Arc::new(Self { runtime, catalog, warehouse, cluster, defaults }))
     }
 
     /// A new session over the shared catalog.
     pub fn session(self: &Arc<Self>) -> EngineSession {
-        let mut config = SessionConfig::new()
-            .with_default_catalog_and_schema(CATALOG, SCHEMA)
-            .with_information_schema(true)
-            .with_create_default_catalog_and_schema(false);
-        let options = config.options_mut();
-        options.extensions.insert(WindrowOptions::default());
-        // Positions in error messages.
-        options.sql_parser.collect_spans = true;
         let catalogs = Arc::new(MemoryCatalogProviderList::new());
         let state = SessionStateBuilder::new()
-            .with_config(config)
+            .with_config(session_config())
             .with_runtime_env(Arc::clone(&self.runtime))
             .with_catalog_list(catalogs)
             .with_default_features()
             .build();
         let context = SessionContext::new_with_state(state);
-        context.register_catalog(CATALOG, Arc::clone(&self.catalog) as Arc<dyn CatalogProvider>);
-        EngineSession { engine: Arc::clone(self), context: file_tables::with_file_tables(context) }
+        let temporary = Temporary::new(&self.warehouse, &context.session_id());
+        let names = SessionCatalog::new(Arc::clone(&self.catalog), Arc::clone(&temporary.tables));
+        context.register_catalog(CATALOG, Arc::new(names));
+        let context = file_tables::with_file_tables(context);
+        EngineSession { engine: Arc::clone(self), context, temporary }
     }
+}
+
+/// The settings of a new session.
+fn session_config() -> SessionConfig {
+    let mut config = SessionConfig::new()
+        .with_default_catalog_and_schema(CATALOG, SCHEMA)
+        .with_information_schema(true)
+        .with_create_default_catalog_and_schema(false);
+    let options = config.options_mut();
+    options.extensions.insert(WindrowOptions::default());
+    // Positions in error messages.
+    options.sql_parser.collect_spans = true;
+    config
 }
 
 /// One user's session.
@@ -80,6 +111,7 @@ impl Engine {
 pub struct EngineSession {
     engine: Arc<Engine>,
     context: SessionContext,
+    temporary: Arc<Temporary>,
 }
 
 impl std::fmt::Debug for EngineSession {
@@ -124,6 +156,8 @@ pub struct PlannedJob {
     pub schema: SchemaRef,
     /// What it writes, if it writes.
     pub sink: Option<PlannedSink>,
+    /// The settings of its session that are not the defaults, by name.
+    pub settings: Vec<(String, String)>,
 }
 
 /// What a job writes, and what becomes of it.

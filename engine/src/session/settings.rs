@@ -1,8 +1,14 @@
 //! Settings of a session that are ours: `SET windrow.<name> = <value>`.
 
+use std::collections::BTreeMap;
+
 use datafusion::common::config::ConfigExtension;
 use datafusion::common::extensions_options;
+use datafusion::logical_expr::{LogicalPlan, SetVariable, Statement};
+use futures::future::BoxFuture;
 use windrow_common::{Error, Result};
+
+use super::EngineSession;
 
 extensions_options! {
     /// What a session may set of Windrow's own.
@@ -42,5 +48,44 @@ impl WindrowOptions {
                 Err(Error::user(format!("windrow.fast_path cannot be '{other}'; it is one of 'auto', 'on', 'off'")))
             }
         }
+    }
+}
+
+/// Names that clients give to settings of DataFusion.
+const ALIASES: [(&str, &str); 2] =
+    [("catalog", "datafusion.catalog.default_catalog"), ("schema", "datafusion.catalog.default_schema")];
+
+impl EngineSession {
+    /// All settings of the session, by name; those without a value are left out.
+    pub fn settings(&self) -> BTreeMap<String, String> {
+        let config = self.context.copied_config();
+        let entries = config.options().entries();
+        let mut all: BTreeMap<String, String> =
+            entries.into_iter().filter_map(|entry| Some((entry.key, entry.value?))).collect();
+        for (alias, name) in ALIASES {
+            if let Some(value) = all.get(name).cloned() {
+                all.insert(alias.to_owned(), value);
+            }
+        }
+        all
+    }
+
+    /// Changes one setting, like `SET name = value`. `catalog` and `schema` are where names without one are looked up.
+    pub fn set<'a>(&'a self, name: &'a str, value: &'a str) -> BoxFuture<'a, Result<()>> {
+        let name = ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, full)| *full);
+        let set = SetVariable { variable: name.to_owned(), value: value.to_owned() };
+        Box::pin(async move { self.run_here(LogicalPlan::Statement(Statement::SetVariable(set))).await.map(drop) })
+    }
+
+    /// The settings that are not the defaults, as a job carries them.
+    pub(super) fn changed_settings(&self) -> Vec<(String, String)> {
+        let config = self.context.copied_config();
+        let defaults = self.engine.defaults.clone();
+        let entries = config.options().entries();
+        entries
+            .into_iter()
+            .filter_map(|entry| Some((entry.key, entry.value?)))
+            .filter(|(key, value)| defaults.get(key) != Some(value))
+            .collect()
     }
 }

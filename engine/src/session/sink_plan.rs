@@ -1,5 +1,6 @@
 //! What a writing statement writes: from COPY, INSERT and CREATE TABLE AS to a [`SinkSpec`] and the rows to write.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use datafusion::catalog::TableProvider;
@@ -62,37 +63,51 @@ pub fn insert(engine: &Engine, dml: DmlStatement, context: &PlanContext) -> Resu
         }
     };
     let provider = source_as_provider(&dml.target).map_err(|e| classify(&e))?;
-    let location = table_location(&provider).ok_or_else(|| {
-        Error::new(
-            ErrorKind::Unsupported,
-            format!("{} cannot be written to; tables over a directory of Parquet files can", dml.table_name),
-        )
-    })?;
-    let target = Target::parse(&location, &base_directory()?)?;
-    if target.layout == Layout::SingleFile && mode == SinkMode::Append {
-        return Err(Error::user(format!(
-            "{} is the single file {location}, to which rows cannot be added; put the table over a directory",
-            dml.table_name
-        )));
-    }
+    let target = writable(&dml.table_name.to_string(), &provider, mode)?;
     let spec = spec(engine, context, &target, SinkOptions::default(), mode)?;
     Ok(WritePlan { input: Arc::unwrap_or_clone(dml.input), sink: PlannedSink { spec, table: None } })
 }
 
 /// `CREATE TABLE … AS`: into a directory of our own, which becomes a table when it is published.
-pub fn create_table_as(engine: &Engine, create: CreateMemoryTable, context: &PlanContext) -> Result<WritePlan> {
-    if create.temporary {
-        return Err(Error::new(ErrorKind::Unsupported, "TEMPORARY tables do not exist yet; leave TEMPORARY out"));
-    }
-    let directory = format!("{}-{}", create.name.table(), context.job.long());
-    let path = engine.warehouse.join(create.name.schema().unwrap_or(super::SCHEMA)).join(directory);
+///
+/// A temporary table goes below the session's own `directory`.
+pub fn create_table_as(
+    engine: &Engine,
+    create: CreateMemoryTable,
+    directory: Option<PathBuf>,
+    context: &PlanContext,
+) -> Result<WritePlan> {
+    let table = NewTable { name: create.name, replace: create.or_replace };
+    let spec = new_table(engine, &table, directory, context)?;
+    let input = Arc::unwrap_or_clone(create.input);
+    Ok(WritePlan { input, sink: PlannedSink { spec, table: Some(table) } })
+}
+
+/// The write of a new table's first rows, into a directory that nobody else uses.
+pub fn new_table(
+    engine: &Engine,
+    table: &NewTable,
+    directory: Option<PathBuf>,
+    context: &PlanContext,
+) -> Result<SinkSpec> {
+    let parent =
+        directory.unwrap_or_else(|| engine.warehouse.join(file_name(table.name.schema().unwrap_or(super::SCHEMA))));
+    let path = parent.join(format!("{}-{}", file_name(table.name.table()), context.job.long()));
     std::fs::create_dir_all(&path)
         .map_err(|e| Error::io(format!("cannot make the directory {} for the table: {e}", path.display())))?;
     let target = Target::parse(&format!("{}/", path.display()), &base_directory()?)?;
-    let spec = spec(engine, context, &target, SinkOptions::default(), SinkMode::ErrorIfExists)?;
-    let table = NewTable { name: create.name, replace: create.or_replace };
-    let input = Arc::unwrap_or_clone(create.input);
-    Ok(WritePlan { input, sink: PlannedSink { spec, table: Some(table) } })
+    spec(engine, context, &target, SinkOptions::default(), SinkMode::ErrorIfExists)
+}
+
+/// The write that adds rows to a table.
+pub fn append(engine: &Engine, name: &str, table: &Arc<dyn TableProvider>, context: &PlanContext) -> Result<SinkSpec> {
+    let target = writable(name, table, SinkMode::Append)?;
+    spec(engine, context, &target, SinkOptions::default(), SinkMode::Append)
+}
+
+/// A name as part of a path: whatever it contains, it stays one plain component.
+fn file_name(name: &str) -> String {
+    name.chars().map(|c| if c.is_alphanumeric() || matches!(c, '_' | '-') { c } else { '_' }).take(100).collect()
 }
 
 fn spec(
@@ -119,6 +134,23 @@ fn spec(
 /// What relative paths of statements are relative to.
 fn base_directory() -> Result<std::path::PathBuf> {
     std::env::current_dir().map_err(|e| Error::io(format!("the current directory cannot be read: {e}")))
+}
+
+/// Where a table's rows are written.
+fn writable(name: &str, provider: &Arc<dyn TableProvider>, mode: SinkMode) -> Result<Target> {
+    let location = table_location(provider).ok_or_else(|| {
+        Error::new(
+            ErrorKind::Unsupported,
+            format!("{name} cannot be written to; tables over a directory of Parquet files can"),
+        )
+    })?;
+    let target = Target::parse(&location, &base_directory()?)?;
+    if target.layout == Layout::SingleFile && mode == SinkMode::Append {
+        return Err(Error::user(format!(
+            "{name} is the single file {location}, to which rows cannot be added; put the table over a directory"
+        )));
+    }
+    Ok(target)
 }
 
 /// The one place of a table's files, if it is a table over Parquet files.

@@ -30,6 +30,7 @@
 //! name, and its rename is the decision and the publication in one; a staged file can be renamed once only.
 
 pub mod commit;
+pub mod direct;
 pub mod log;
 pub mod options;
 pub mod spec;

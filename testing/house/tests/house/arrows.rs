@@ -45,7 +45,8 @@ const PURE: [(&str, &[&str]); 2] = [("windrow-common", &[]), ("windrow-control",
 
 /// Outside crates, by their first word, that only some of ours may use.
 const RESERVED: [(&str, &[&str]); 3] = [
-    ("prost", &["windrow-proto", "windrow-engine"]),
+    // The gateway speaks a protocol of others, whose messages come from their own library.
+    ("prost", &["windrow-proto", "windrow-engine", "windrow-gateway"]),
     // The worker polls plans and owns the memory pool under them; it makes and rewrites none.
     ("datafusion", &["windrow-engine", "windrow-tpch", "windrow-worker"]),
     ("redb", &["windrow-coordinator"]),

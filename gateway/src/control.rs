@@ -1,0 +1,79 @@
+//! What the gateway needs of a coordinator. In the coordinator's own process this is its front; a gateway on another
+//! machine would bring its own.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use futures::future::BoxFuture;
+use tokio_util::task::AbortOnDropHandle;
+use windrow_common::{Principal, Result, SessionId};
+use windrow_coordinator::{Front, Session, Statement, StatementText};
+use windrow_engine::session::ingest::Rows;
+use windrow_engine::session::{Description, IngestTarget, ListedTable};
+
+/// Sessions, and what is done in them. Settings and the list of schemas belong to the session itself.
+pub trait Control: Debug + Send + Sync + 'static {
+    /// Opens a session.
+    fn open(&self, principal: Principal) -> Result<Arc<Session>>;
+    /// An open session, which is hereby used.
+    fn session(&self, id: SessionId) -> Result<Arc<Session>>;
+    /// Closes a session and cancels what it runs.
+    fn close(&self, id: SessionId);
+    /// What a statement is, without running it.
+    fn describe(&self, session: &Session, text: StatementText) -> BoxFuture<'static, Result<Description>>;
+    /// Starts a statement; dropping it cancels it.
+    fn execute(&self, session: &Session, text: StatementText) -> Result<Statement>;
+    /// Writes rows into a table: all of them or, on an error or when the future is dropped, none.
+    fn ingest(
+        &self,
+        session: &Session,
+        target: IngestTarget,
+        schema: SchemaRef,
+        rows: Rows,
+    ) -> BoxFuture<'static, Result<u64>>;
+    /// The tables and views that a session sees.
+    fn tables(&self, session: &Session) -> BoxFuture<'static, Result<Vec<ListedTable>>>;
+    /// Runs something that computes where no connection waits for it.
+    fn compute(&self, work: BoxFuture<'static, ()>) -> AbortOnDropHandle<()>;
+}
+
+impl Control for Front {
+    fn open(&self, principal: Principal) -> Result<Arc<Session>> {
+        Front::open(self, principal)
+    }
+
+    fn session(&self, id: SessionId) -> Result<Arc<Session>> {
+        self.sessions().get(id)
+    }
+
+    fn close(&self, id: SessionId) {
+        self.sessions().close(id);
+    }
+
+    fn describe(&self, session: &Session, text: StatementText) -> BoxFuture<'static, Result<Description>> {
+        Front::describe(self, session, text)
+    }
+
+    fn execute(&self, session: &Session, text: StatementText) -> Result<Statement> {
+        Front::execute(self, session, text)
+    }
+
+    fn ingest(
+        &self,
+        session: &Session,
+        target: IngestTarget,
+        schema: SchemaRef,
+        rows: Rows,
+    ) -> BoxFuture<'static, Result<u64>> {
+        Front::ingest(self, session, target, schema, rows)
+    }
+
+    fn tables(&self, session: &Session) -> BoxFuture<'static, Result<Vec<ListedTable>>> {
+        Front::tables(self, session)
+    }
+
+    fn compute(&self, work: BoxFuture<'static, ()>) -> AbortOnDropHandle<()> {
+        AbortOnDropHandle::new(Front::compute(self, work))
+    }
+}

@@ -1,0 +1,10 @@
+//! Flight SQL as the clients of others see it, over a coordinator and a worker in this process.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod cancel;
+mod catalog;
+mod house;
+mod ingest;
+mod prepared;
+mod sessions;
+mod statements;
