@@ -5,6 +5,7 @@ use windrow_common::Result;
 
 use crate::coordinator::CoordinatorCommand;
 use crate::demo::DemoCommand;
+use crate::jobs::{CancelCommand, JobCommand, JobsCommand, SubmitCommand, WorkersCommand};
 use crate::sql::SqlCommand;
 use crate::tpch::TpchCommand;
 use crate::up::UpCommand;
@@ -34,6 +35,16 @@ pub struct Cli {
 pub enum Command {
     /// Run SQL statements, in this process or on a cluster
     Sql(SqlCommand),
+    /// Hand a script of statements over to a cluster
+    Submit(SubmitCommand),
+    /// List the jobs of a cluster
+    Jobs(JobsCommand),
+    /// Show one job
+    Job(JobCommand),
+    /// Cancel a job
+    Cancel(CancelCommand),
+    /// List the workers of a cluster
+    Workers(WorkersCommand),
     /// Start a coordinator and worker processes on this machine
     Up(UpCommand),
     /// Start one coordinator
@@ -52,6 +63,11 @@ impl Command {
     pub async fn run(self) -> Result<()> {
         match self {
             Command::Sql(command) => command.run().await,
+            Command::Submit(command) => command.run().await,
+            Command::Jobs(command) => command.run().await,
+            Command::Job(command) => command.run().await,
+            Command::Cancel(command) => command.run().await,
+            Command::Workers(command) => command.run().await,
             Command::Up(command) => command.run().await,
             Command::Coordinator(command) => command.run().await,
             Command::Worker(command) => command.run().await,
@@ -65,7 +81,16 @@ impl Command {
         match self {
             Command::Coordinator(_) => "warn,windrow_coordinator=info",
             Command::Worker(worker) if !worker.exit_with_parent => "warn,windrow_worker=info",
-            Command::Worker(_) | Command::Sql(_) | Command::Up(_) | Command::Tpch(_) | Command::Demo(_) => "warn",
+            Command::Worker(_)
+            | Command::Sql(_)
+            | Command::Submit(_)
+            | Command::Jobs(_)
+            | Command::Job(_)
+            | Command::Cancel(_)
+            | Command::Workers(_)
+            | Command::Up(_)
+            | Command::Tpch(_)
+            | Command::Demo(_) => "warn",
         }
     }
 }

@@ -5,12 +5,15 @@
 #![warn(missing_docs)]
 #![forbid(unsafe_code)]
 
+pub mod cluster;
+mod connection;
 pub mod deployment;
 pub mod embedded;
 pub mod execution;
 pub mod session;
 
+pub use cluster::Cluster;
 pub use deployment::Deployment;
 pub use execution::Execution;
 pub use session::{Session, WorkerInfo};
-pub use windrow_common::{ByteSize, Error, ErrorKind, JobReport, Result};
+pub use windrow_common::{ByteSize, Error, ErrorKind, JobInfo, JobReport, JobStatus, Result};

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use tonic::transport::{Channel, Endpoint};
-use windrow_common::{Error, ErrorKind, Principal, Result, WorkerId, limits};
+use tonic::transport::Channel;
+use windrow_common::{Principal, Result, WorkerId, limits};
 use windrow_coordinator::{self as coordinator, Front};
 use windrow_proto::control as wire;
 use windrow_proto::control::jobs_client::JobsClient;
-use windrow_proto::status::{from_status, id_from_bytes};
 
+use crate::cluster;
+use crate::connection::{self, answered, remote_error};
 use crate::deployment::Deployment;
 use crate::embedded::Embedded;
 use crate::execution::Execution;
@@ -35,6 +36,8 @@ pub struct WorkerInfo {
     pub pid: u32,
     /// Slots it offers.
     pub slots: u32,
+    /// `host:port` of its shuffle server.
+    pub endpoint: String,
 }
 
 impl Session {
@@ -56,33 +59,14 @@ impl Session {
     }
 
     async fn connect(url: &str) -> Result<Session> {
-        let address = url.strip_prefix("grpc://").or_else(|| url.strip_prefix("http://")).unwrap_or(url);
-        let endpoint = Endpoint::from_shared(format!("http://{address}"))
-            .map_err(|e| {
-                Error::user(format!("'{url}' is not an address; write for example grpc://127.0.0.1:7070: {e}"))
-            })?
-            .connect_timeout(limits::CONNECT_TIMEOUT)
-            .initial_stream_window_size(limits::HTTP2_STREAM_WINDOW)
-            .initial_connection_window_size(limits::HTTP2_CONNECTION_WINDOW)
-            .tcp_nodelay(true);
-        // Something may take the connection and then never say a word.
-        tokio::time::timeout(limits::CONNECT_TIMEOUT, Self::greet(endpoint, url)).await.unwrap_or_else(|_| {
-            let seconds = limits::CONNECT_TIMEOUT.as_secs();
-            Err(Error::unavailable(format!("what listens at {url} has not answered within {seconds} s")))
+        answered(url, async {
+            let mut client = connection::connect(url).await?;
+            let request = wire::OpenSessionRequest { version: limits::PROTOCOL_VERSION };
+            let reply = client.open_session(request).await.map_err(|s| remote_error(&s, url))?;
+            let session = reply.into_inner().session;
+            Ok(Session { backend: Backend::Remote { client, session, url: url.to_owned() } })
         })
-    }
-
-    async fn greet(endpoint: Endpoint, url: &str) -> Result<Session> {
-        let channel = endpoint
-            .connect()
-            .await
-            .map_err(|e| Error::unavailable(format!("no coordinator answers at {url}: {}", last_cause(&e))))?;
-        let mut client = JobsClient::new(channel)
-            .max_decoding_message_size(limits::MAX_MESSAGE_BYTES)
-            .max_encoding_message_size(limits::MAX_MESSAGE_BYTES);
-        let request = wire::OpenSessionRequest { version: limits::PROTOCOL_VERSION };
-        let session = client.open_session(request).await.map_err(|s| remote_error(&s, url))?.into_inner().session;
-        Ok(Session { backend: Backend::Remote { client, session, url: url.to_owned() } })
+        .await
     }
 
     /// Runs one SQL statement. Planning errors come from here; run-time errors may come from reading the rows.
@@ -109,19 +93,17 @@ impl Session {
                 .workers()
                 .await?
                 .into_iter()
-                .map(|worker| WorkerInfo { id: worker.id, pid: worker.pid, slots: worker.slots })
+                .map(|worker| WorkerInfo {
+                    id: worker.id,
+                    pid: worker.pid,
+                    slots: worker.slots,
+                    endpoint: worker.endpoint,
+                })
                 .collect()),
             Backend::Remote { client, url, .. } => {
                 let reply = client.clone().list_workers(wire::ListWorkersRequest {}).await;
                 let workers = reply.map_err(|s| remote_error(&s, url))?.into_inner().workers;
-                workers
-                    .into_iter()
-                    .map(|worker| {
-                        let id = id_from_bytes(&worker.worker)
-                            .ok_or_else(|| Error::new(ErrorKind::Version, "a worker without an id"))?;
-                        Ok(WorkerInfo { id: WorkerId(id), pid: worker.pid, slots: worker.slots })
-                    })
-                    .collect()
+                workers.into_iter().map(cluster::worker).collect()
             }
         }
     }
@@ -148,27 +130,4 @@ impl Session {
             }
         }
     }
-}
-
-fn remote_error(status: &tonic::Status, url: &str) -> Error {
-    let error = from_status(status);
-    match (&error.kind, windrow_proto::status::is_ours(status)) {
-        (ErrorKind::Unsupported, false) => {
-            Error::new(ErrorKind::Version, format!("what answers at {url} is not a Windrow coordinator"))
-        }
-        (kind, false) => {
-            // A connection that is closed under a call is no wish of the user's.
-            let kind = if *kind == ErrorKind::Cancelled { ErrorKind::Unavailable } else { kind.clone() };
-            Error::new(kind, format!("the coordinator at {url} does not answer: {}", error.message))
-        }
-        (_, true) => error,
-    }
-}
-
-fn last_cause(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
 }

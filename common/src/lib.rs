@@ -10,6 +10,7 @@ pub mod config;
 pub mod error;
 pub mod graph;
 pub mod ids;
+pub mod job;
 pub mod limits;
 pub mod output;
 pub mod principal;
@@ -24,6 +25,7 @@ pub use graph::{Determinism, ExchangeKind, ReadMode, Stage, StageGraph, StageInp
 pub use ids::{
     AttemptId, BlobHash, Epoch, ExchangeId, Incarnation, JobId, RequestId, SessionId, StageId, TaskId, WorkerId,
 };
+pub use job::{JobInfo, JobStatus};
 pub use output::{Location, OutputReport, PartitionSize, SinkMode};
 pub use principal::Principal;
 pub use report::{JobReport, StageReport};

@@ -64,6 +64,14 @@ pub const MAX_SQL_BYTES: usize = 16 << 20;
 pub const MAX_ERROR_BYTES: usize = 4 << 10;
 /// Jobs that may be queued or running at once.
 pub const MAX_JOBS: usize = 10_000;
+/// Jobs that have ended and are remembered, with their keys.
+pub const MAX_ENDED_JOBS: usize = 10_000;
+/// Bytes of a job's text that are remembered for showing it.
+pub const JOB_TEXT_BYTES: usize = 1 << 10;
+/// Bytes of the key that a client chooses for a job.
+pub const MAX_JOB_KEY_BYTES: usize = 256;
+/// Statements of one submitted script.
+pub const MAX_SCRIPT_STATEMENTS: usize = 10_000;
 /// Sessions that may be open at once.
 pub const MAX_SESSIONS: usize = 10_000;
 /// Silence after which a session without a running statement is closed.

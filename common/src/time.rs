@@ -53,3 +53,9 @@ impl Clock {
         Timestamp(self.start.elapsed().as_micros() as u64)
     }
 }
+
+/// Milliseconds since 1970, UTC: for people to read, never for deciding anything.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
+pub fn unix_millis() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}

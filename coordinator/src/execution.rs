@@ -19,6 +19,7 @@ use windrow_engine::session::{EngineSession, PlanContext, Planned, PlannedJob, P
 use windrow_engine::sink::{self, Ending, SinkSpec, WrittenFile};
 
 use crate::driver::{Committer, Input, JobState};
+use crate::jobs::{Begun, JobTicket, NewJob};
 use crate::journal::JobOwner;
 use crate::results::{Ended, ResultReader};
 use crate::service::Shared;
@@ -90,21 +91,38 @@ impl Statement {
     }
 }
 
-/// Starts a statement. The session is in use until its last trace is gone.
-pub(crate) fn start(shared: Arc<Shared>, lease: Lease, text: StatementText) -> Statement {
+/// Starts a statement as a job of its own. The session is in use until its last trace is gone.
+pub(crate) fn start(shared: Arc<Shared>, lease: Lease, text: StatementText) -> Result<Statement> {
+    let id = JobId(Uuid::new_v4().as_u128());
+    match shared.jobs.begin(NewJob { id, key: None, text: text.sql.clone(), statements: 1 })? {
+        Begun::New(ticket) => Ok(start_listed(shared, lease, text, Some(ticket))),
+        Begun::Known(job) => Err(Error::internal(format!("{} is there already", job.id))),
+    }
+}
+
+/// Starts a statement as a part of a job that is listed already.
+pub(crate) fn start_part(shared: Arc<Shared>, lease: Lease, text: StatementText) -> Statement {
+    start_listed(shared, lease, text, None)
+}
+
+fn start_listed(shared: Arc<Shared>, lease: Lease, text: StatementText, ticket: Option<JobTicket>) -> Statement {
     let (sender, updates) = mpsc::channel(UPDATE_QUEUE);
     let tasks = shared.tasks.clone();
     let closed = lease.session().closed().clone();
     tasks.spawn(async move {
         let session = lease.session().engine().clone();
         let principal = lease.session().principal().clone();
-        let runner = Runner { shared, session, principal, client: sender };
+        let runner = Runner { shared, session, principal, client: sender, ticket };
         let result = runner.run(text).await;
+        let Runner { client, ticket, .. } = runner;
+        if let Some(ticket) = ticket {
+            ticket.end(&result);
+        }
         // Whoever hears that the statement has ended finds its session at rest.
         drop(lease);
         if let Err(error) = result {
             // A client that has gone away needs no error.
-            let _ = runner.client.send(Err(error)).await;
+            let _ = client.send(Err(error)).await;
         }
     });
     Statement { updates, closed }
@@ -115,13 +133,20 @@ struct Runner {
     session: EngineSession,
     principal: Principal,
     client: mpsc::Sender<Result<ExecutionUpdate>>,
+    /// The job that this is, unless it is a part of one.
+    ticket: Option<JobTicket>,
 }
 
 impl Runner {
     async fn run(&self, text: StatementText) -> Result<()> {
-        let context = self.shared.plan_context();
+        let mut context = self.shared.plan_context();
+        if let Some(ticket) = &self.ticket {
+            context.job = ticket.id();
+        }
         match self.plan(text, context).await? {
             Planned::Done { schema, batches } => {
+                // What is done at once is no job to be listed.
+                self.ticket.iter().for_each(JobTicket::forget);
                 self.say(ExecutionUpdate::Accepted { job: None, schema, writes: false }).await?;
                 for batch in batches {
                     self.say(ExecutionUpdate::Batch(batch)).await?;
@@ -142,10 +167,24 @@ impl Runner {
         let abort = planning.abort_handle();
         tokio::select! {
             planned = planning => planned.map_err(|e| Error::internal(format!("planning crashed: {e}")))?,
-            () = self.client.closed() => {
+            unwanted = self.unwanted() => {
                 abort.abort();
-                Err(Error::cancelled())
+                Err(unwanted)
             }
+        }
+    }
+
+    /// Returns when nobody wants the statement any more.
+    async fn unwanted(&self) -> Error {
+        let cancelled = async {
+            match &self.ticket {
+                Some(ticket) => ticket.cancelled().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = self.client.closed() => Error::cancelled(),
+            () = cancelled => Error::new(ErrorKind::Cancelled, "the job was cancelled by another client"),
         }
     }
 
@@ -169,7 +208,12 @@ impl Runner {
             Some(sink) => self.write(job, job_guard, sink, rows).await?,
         };
         match outcome {
-            Outcome::Completed => self.say(ExecutionUpdate::Done(report)).await,
+            Outcome::Completed => {
+                if let Some(ticket) = &self.ticket {
+                    ticket.done(report.clone());
+                }
+                self.say(ExecutionUpdate::Done(report)).await
+            }
             Outcome::Cancelled => Err(Error::cancelled()),
             Outcome::Failed(error) => Err(error),
         }
@@ -216,7 +260,11 @@ impl Runner {
             }
             let Some((number, locations)) = state.ready else { continue };
             seen = Some(number);
-            match reader.read(&locations, &self.client).await? {
+            let read = tokio::select! {
+                read = reader.read(&locations, &self.client) => read?,
+                unwanted = self.unwanted() => return Err(unwanted),
+            };
+            match read {
                 Ended::Complete => {
                     self.tell(Input::Released { job }).await?;
                     return self.wait_for_end(guard).await;
@@ -271,6 +319,9 @@ impl Runner {
         if let Some(table) = &sink.table {
             self.session.add_table(table, &sink.spec).await?;
         }
+        if let Some(ticket) = &self.ticket {
+            ticket.wrote(rows);
+        }
         self.say(ExecutionUpdate::Batch(count_row(rows)?)).await
     }
 
@@ -292,6 +343,9 @@ impl Runner {
             if state.progress != told {
                 told = state.progress;
                 let (done, running, total) = told;
+                if let Some(ticket) = &self.ticket {
+                    ticket.progress(told);
+                }
                 // News of progress may be dropped when the client is slow.
                 let _ = self.client.try_send(Ok(ExecutionUpdate::Progress { done, running, total }));
             }
@@ -300,7 +354,7 @@ impl Runner {
             }
             tokio::select! {
                 changed = guard.state.changed() => changed.map_err(|_| gone())?,
-                () = self.client.closed() => return Err(Error::cancelled()),
+                unwanted = self.unwanted() => return Err(unwanted),
             }
         }
     }

@@ -42,7 +42,7 @@ impl Front {
     /// Starts a statement of a session. It goes on for as long as somebody holds it and the session is open.
     pub fn execute(&self, session: &Session, text: StatementText) -> Result<Statement> {
         let lease = self.shared.sessions.lease(session.id())?;
-        Ok(execution::start(Arc::clone(&self.shared), lease, text))
+        execution::start(Arc::clone(&self.shared), lease, text)
     }
 
     /// What a statement is, without running it.

@@ -14,12 +14,14 @@ pub mod connections;
 mod driver;
 pub mod execution;
 pub mod front;
+mod jobs;
 pub mod journal;
 mod links;
 mod results;
 mod rpc;
 pub mod service;
 pub mod sessions;
+mod submission;
 
 pub use connections::Connection;
 pub use execution::{ExecutionUpdate, Statement, StatementText};

@@ -7,15 +7,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
-use windrow_common::{Error, ErrorKind, Principal, Result, SessionId, limits};
+use windrow_common::{Error, ErrorKind, JobInfo, Principal, Result, SessionId, limits};
 use windrow_engine::exchange::block::{BlockEncoder, Compression, encode_inline, split};
 use windrow_proto::control as wire;
 use windrow_proto::control::coordination_server::{Coordination, CoordinationServer};
 use windrow_proto::control::jobs_server::{Jobs, JobsServer};
+use windrow_proto::job::job_to_wire;
 use windrow_proto::protocol::{coordinator_to_wire, hash_from_wire, worker_from_wire};
 use windrow_proto::report::report_to_wire;
 use windrow_proto::status::{from_status, id_bytes, id_from_bytes, to_status};
@@ -25,6 +26,7 @@ use crate::execution::{ExecutionUpdate, Statement, StatementText};
 use crate::front::Front;
 use crate::service::Shared;
 use crate::sessions::Session;
+use crate::submission::{self, Script, ScriptStatement};
 
 /// How often a silent connection is asked whether it is alive.
 const KEEPALIVE: Duration = Duration::from_secs(5);
@@ -121,16 +123,7 @@ impl Jobs for Rpc {
         &self,
         request: Request<wire::OpenSessionRequest>,
     ) -> std::result::Result<Response<wire::OpenSessionResponse>, Status> {
-        let version = request.into_inner().version;
-        if version != limits::PROTOCOL_VERSION {
-            return Err(to_status(&Error::new(
-                ErrorKind::Version,
-                format!(
-                    "the client speaks protocol version {version} and the coordinator {}; use the same release for both",
-                    limits::PROTOCOL_VERSION
-                ),
-            )));
-        }
+        check_version(request.into_inner().version).map_err(|e| to_status(&e))?;
         let session = self.front.open(Principal::anonymous()).map_err(|e| to_status(&e))?;
         Ok(Response::new(wire::OpenSessionResponse { session: id_bytes(session.id().0) }))
     }
@@ -161,6 +154,50 @@ impl Jobs for Rpc {
         Ok(Response::new(Box::pin(until_done(events))))
     }
 
+    type WatchJobStream = WireStream<wire::JobInfo>;
+
+    async fn submit(
+        &self,
+        request: Request<wire::SubmitRequest>,
+    ) -> std::result::Result<Response<wire::SubmitResponse>, Status> {
+        let request = request.into_inner();
+        check_version(request.version).map_err(|e| to_status(&e))?;
+        let statements = request.statements.into_iter().map(|s| ScriptStatement { sql: s.sql, line: s.line }).collect();
+        let script = Script { key: request.key, statements };
+        let (job, known) = submission::submit(&self.shared, script).map_err(|e| to_status(&e))?;
+        Ok(Response::new(wire::SubmitResponse { job: Some(job_to_wire(&job)), known }))
+    }
+
+    async fn list_jobs(
+        &self,
+        _request: Request<wire::ListJobsRequest>,
+    ) -> std::result::Result<Response<wire::ListJobsResponse>, Status> {
+        let jobs = self.shared.jobs.list().iter().map(job_to_wire).collect();
+        Ok(Response::new(wire::ListJobsResponse { jobs }))
+    }
+
+    async fn watch_job(
+        &self,
+        request: Request<wire::WatchJobRequest>,
+    ) -> std::result::Result<Response<Self::WatchJobStream>, Status> {
+        let request = request.into_inner();
+        let job = self.shared.jobs.find(&request.job).map_err(|e| to_status(&e))?;
+        if request.once {
+            let now = job_to_wire(&job.borrow());
+            return Ok(Response::new(Box::pin(futures::stream::iter([Ok(now)]))));
+        }
+        let news = news_of(job).take_until(self.shutdown.clone().cancelled_owned());
+        Ok(Response::new(Box::pin(news)))
+    }
+
+    async fn cancel_job(
+        &self,
+        request: Request<wire::CancelJobRequest>,
+    ) -> std::result::Result<Response<wire::CancelJobResponse>, Status> {
+        let job = self.shared.jobs.cancel(&request.into_inner().job).map_err(|e| to_status(&e))?;
+        Ok(Response::new(wire::CancelJobResponse { job: Some(job_to_wire(&job)) }))
+    }
+
     async fn list_workers(
         &self,
         _request: Request<wire::ListWorkersRequest>,
@@ -177,6 +214,37 @@ impl Jobs for Rpc {
             .collect();
         Ok(Response::new(wire::ListWorkersResponse { workers }))
     }
+}
+
+fn check_version(version: u32) -> Result<()> {
+    if version == limits::PROTOCOL_VERSION {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Version,
+        format!(
+            "the client speaks protocol version {version} and the coordinator {}; use the same release for both",
+            limits::PROTOCOL_VERSION
+        ),
+    ))
+}
+
+/// The job as it is now and after each change; the last is its end.
+fn news_of(
+    job: watch::Receiver<JobInfo>,
+) -> impl Stream<Item = std::result::Result<wire::JobInfo, Status>> + Send + 'static {
+    futures::stream::unfold(Some((job, true)), |state| async move {
+        let (mut job, first) = state?;
+        if !first {
+            // Its ticket is gone together with the coordinator.
+            job.changed().await.ok()?;
+        }
+        let (news, over) = {
+            let now = job.borrow_and_update();
+            (job_to_wire(&now), now.status.is_end())
+        };
+        Some((Ok(news), (!over).then_some((job, false))))
+    })
 }
 
 type EventResult = std::result::Result<wire::ExecuteEvent, Status>;

@@ -22,6 +22,7 @@ use windrow_engine::session::Engine;
 use crate::blobs::{BlobStore, MemoryBlobs};
 use crate::driver::{Driver, Input};
 use crate::front::Front;
+use crate::jobs::Jobs;
 use crate::journal::MemoryJournal;
 use crate::rpc;
 use crate::sessions::Sessions;
@@ -59,6 +60,7 @@ pub(crate) struct Shared {
     pub results: ResultSource,
     pub tasks: TaskTracker,
     pub sessions: Arc<Sessions>,
+    pub jobs: Jobs,
     pub shutdown: CancellationToken,
     connections: AtomicU64,
 }
@@ -163,6 +165,7 @@ impl Coordinator {
             planning: planning.handle().clone(),
             results,
             tasks: TaskTracker::new(),
+            jobs: Jobs::default(),
             sessions: Sessions::new(limits::MAX_SESSIONS, limits::SESSION_IDLE),
             shutdown: shutdown.clone(),
             connections: AtomicU64::new(1),

@@ -25,5 +25,6 @@ pub mod flight_session {
     tonic::include_proto!("arrow.flight.protocol");
 }
 
+pub mod job;
 pub mod protocol;
 pub mod report;

@@ -9,6 +9,7 @@ mod copied;
 mod copy;
 mod equality;
 mod interrupted;
+mod jobs;
 mod killed;
 mod python;
 mod sql;

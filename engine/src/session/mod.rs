@@ -14,6 +14,7 @@ pub mod listing;
 mod names;
 pub mod parameters;
 mod queries;
+mod script;
 pub mod settings;
 mod sink_plan;
 mod statement;
@@ -39,6 +40,7 @@ pub use description::{Description, StatementKind};
 pub use ingest::{IfExists, IfMissing, IngestTarget};
 pub use listing::ListedTable;
 pub use names::TEMPORARY;
+pub use script::gives_rows;
 pub use writes::{count_row, count_schema};
 
 use crate::error::classify;

@@ -1,0 +1,203 @@
+//! Scripts handed over to a cluster: they run whether or not anybody watches, twice under one key is once, and the exit
+//! code is their outcome.
+
+use std::path::Path;
+use std::process::Output;
+
+use tempfile::TempDir;
+
+use crate::cluster_of_processes::Cluster;
+use crate::windrow::{Running, assert_code, small_data, stderr, stdout, windrow};
+
+/// A cluster, and a place for scripts and what they write.
+struct Place {
+    cluster: Cluster,
+    directory: TempDir,
+}
+
+impl Place {
+    fn new() -> Place {
+        Place {
+            cluster: Cluster::start(2, 1, &[]),
+            directory: tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap(),
+        }
+    }
+
+    /// A script in a file.
+    fn script(&self, name: &str, text: &str) -> String {
+        let path = self.directory.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    }
+
+    /// A directory that scripts write to.
+    fn target(&self, name: &str) -> String {
+        self.directory.path().join(name).display().to_string()
+    }
+
+    /// A command on the cluster.
+    fn on_cluster(&self, arguments: &[&str]) -> Output {
+        windrow(&[arguments, &["--connect", self.cluster.url()]].concat())
+    }
+
+    /// The job as JSON.
+    fn job(&self, id: &str) -> serde_json::Value {
+        let output = self.on_cluster(&["job", id, "--json"]);
+        assert_code(&output, 0);
+        serde_json::from_str(&stdout(&output)).unwrap()
+    }
+
+    /// Rows in a directory that was written.
+    fn rows(&self, target: &str) -> String {
+        let output = self.on_cluster(&["sql", "-c", &format!("SELECT count(*) FROM '{target}/'")]);
+        assert_code(&output, 0);
+        stdout(&output).lines().nth(1).unwrap().to_owned()
+    }
+}
+
+fn lineitem() -> String {
+    Path::new(small_data()).join("lineitem.parquet").display().to_string()
+}
+
+/// Rows that would take hours to make, written to a place.
+fn endless(target: &str) -> String {
+    let table = format!("'{}'", lineitem());
+    format!(
+        "COPY (SELECT a.l_comment FROM {table} a, {table} b, {table} c WHERE a.l_tax + b.l_tax + c.l_tax < -1)
+         TO '{target}/' STORED AS PARQUET"
+    )
+}
+
+#[test]
+fn a_script_runs_once_under_its_key_and_tells_how_it_went() {
+    let place = Place::new();
+    let target = place.target("copied");
+    let text = format!(
+        "CREATE EXTERNAL TABLE IF NOT EXISTS l STORED AS PARQUET LOCATION '{}';\n
+         -- twice
+         COPY l TO '{target}/' STORED AS PARQUET;\nCOPY l TO '{target}/' STORED AS PARQUET",
+        lineitem()
+    );
+    let script = place.script("nightly.sql", &text);
+    let first = place.on_cluster(&["submit", &script, "--key", "nightly"]);
+    assert_code(&first, 0);
+    assert_eq!(place.rows(&target), "120350");
+    let id = stdout(&first).trim().to_owned();
+    let job = place.job(&id);
+    assert_eq!((&job["state"], &job["rows_written"]), (&"succeeded".into(), &120_350.into()), "{job}");
+    assert_eq!((&job["statement"], &job["statements"]), (&3.into(), &3.into()), "{job}");
+
+    let again = place.on_cluster(&["submit", &script, "--key", "nightly"]);
+    assert_code(&again, 0);
+    assert_eq!(stdout(&again).trim(), id);
+    assert!(stderr(&again).contains("submitted before"), "{}", stderr(&again));
+    assert_eq!(place.rows(&target), "120350", "it was not run again");
+
+    let other = place.script("other.sql", "DROP TABLE IF EXISTS nothing");
+    let refused = place.on_cluster(&["submit", &other, "--key", "nightly"]);
+    assert_code(&refused, 1);
+    assert!(stderr(&refused).contains("nightly"), "{}", stderr(&refused));
+
+    let listed = stdout(&place.on_cluster(&["jobs"]));
+    assert!(listed.lines().any(|line| line.starts_with(&id) && line.contains("succeeded")), "{listed}");
+    let workers = stdout(&place.on_cluster(&["workers", "--json"]));
+    assert_eq!(workers.lines().count(), 2, "{workers}");
+    place.cluster.stop(0);
+}
+
+#[test]
+fn what_is_wrong_is_said_with_its_statement_and_the_exit_code_is_the_outcome() {
+    let place = Place::new();
+    let target = place.target("before");
+    for (text, part) in [
+        (format!("COPY (SELECT 1) TO '{target}/' STORED AS PARQUET;\nSELECT 1"), "statement 2 (line 2)"),
+        (format!("COPY (SELECT 1) TO '{target}/' STORED AS PARQUET;\n\nSELEC 1"), "statement 2 (line 3)"),
+    ] {
+        let output = place.on_cluster(&["submit", &place.script("wrong.sql", &text)]);
+        assert_code(&output, 1);
+        assert!(stderr(&output).contains(part), "{}", stderr(&output));
+        assert!(!Path::new(&target).exists(), "nothing is run of a script that cannot go well");
+    }
+    let text =
+        format!("COPY (SELECT 1 AS a) TO '{target}/' STORED AS PARQUET;\nCREATE TABLE t AS SELECT b FROM nowhere");
+    let output = place.on_cluster(&["submit", &place.script("fails.sql", &text)]);
+    assert_code(&output, 1);
+    let (id, message) = (stdout(&output).trim().to_owned(), stderr(&output));
+    assert!(message.contains("statement 2 (line 2)") && message.contains("nowhere"), "{message}");
+    assert_eq!(place.rows(&target), "1", "what was written before stays");
+    let job = place.job(&id);
+    assert_eq!(job["state"], "failed");
+    assert!(job["error"].as_str().unwrap().contains("nowhere"), "{job}");
+    let shown = place.on_cluster(&["job", &id, "--wait"]);
+    assert_code(&shown, 1);
+
+    assert_code(&place.on_cluster(&["job", "job-00000000"]), 1);
+    assert_code(&place.on_cluster(&["cancel", "nonsense"]), 1);
+    assert_code(&place.on_cluster(&["submit", &place.target("missing.sql")]), 1);
+    assert_code(&windrow(&["jobs", "--connect", "grpc://127.0.0.1:1"]), 3);
+    place.cluster.stop(0);
+}
+
+#[test]
+fn a_job_outlives_its_client_and_ends_when_it_is_cancelled() {
+    let place = Place::new();
+    let target = place.target("endless");
+    let script = place.script("endless.sql", &endless(&target));
+    let mut client = Running::start(&["submit", &script, "--connect", place.cluster.url()]);
+    let id = client.line().trim().to_owned();
+    client.signal("KILL");
+    assert_eq!(client.wait(), None);
+    assert!(["planning", "running"].contains(&place.job(&id)["state"].as_str().unwrap()));
+
+    let cancelled = place.on_cluster(&["cancel", &id]);
+    assert_code(&cancelled, 0);
+    assert_eq!(stdout(&cancelled).trim(), format!("{id}: cancelled"));
+    assert_eq!(place.job(&id)["state"], "cancelled");
+    assert_code(&place.on_cluster(&["job", &id, "--wait"]), 130);
+
+    // The slots are free again, and nothing was published.
+    let counted = place.on_cluster(&["sql", "-c", &format!("SELECT count(*) FROM '{}'", lineitem())]);
+    assert_eq!(stdout(&counted), "count(*)\n60175\n");
+    let visible = std::fs::read_dir(&target).map(|entries| {
+        entries.filter(|e| !e.as_ref().unwrap().file_name().to_str().unwrap().starts_with(['_', '.'])).count()
+    });
+    assert_eq!(visible.unwrap_or(0), 0);
+    place.cluster.stop(0);
+}
+
+#[test]
+fn ctrl_c_cancels_the_job_and_detaching_does_not() {
+    let place = Place::new();
+    let script = place.script("endless.sql", &endless(&place.target("endless")));
+    let mut client = Running::start(&["submit", &script, "--connect", place.cluster.url()]);
+    let id = client.line().trim().to_owned();
+    client.signal("INT");
+    assert_eq!(client.wait(), Some(130));
+    assert_code(&place.on_cluster(&["job", &id, "--wait"]), 130);
+
+    let detached = place.on_cluster(&["submit", &script, "--detach", "--key", "long"]);
+    assert_code(&detached, 0);
+    let id = stdout(&detached).trim().to_owned();
+    assert_ne!(place.job(&id)["state"], "cancelled");
+    assert_code(&place.on_cluster(&["cancel", &id]), 0);
+
+    // A query that somebody else runs can be cancelled as well.
+    let query = endless(&place.target("other")).replace("COPY (", "").split(")\n").next().unwrap().to_owned();
+    let mut client = Running::start(&["sql", "--connect", place.cluster.url(), "-c", &query]);
+    let id = wait_for_running(&place);
+    assert_code(&place.on_cluster(&["cancel", &id]), 0);
+    assert_eq!(client.wait(), Some(130));
+    place.cluster.stop(0);
+}
+
+/// The id of a job that runs, as soon as there is one.
+fn wait_for_running(place: &Place) -> String {
+    for _ in 0..1000 {
+        let jobs = stdout(&place.on_cluster(&["jobs", "--json"]));
+        let jobs = jobs.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        if let Some(job) = jobs.into_iter().find(|job| job["state"] == "running") {
+            return job["id"].as_str().unwrap().to_owned();
+        }
+    }
+    panic!("no job is running");
+}
