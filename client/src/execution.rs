@@ -87,6 +87,7 @@ impl Execution {
     }
 
     /// The next rows or news of progress; `None` after the last row, when the job has succeeded. An error ends it.
+    #[expect(clippy::should_implement_trait, reason = "it is asynchronous, and named as in streams")]
     pub fn next(&mut self) -> BoxFuture<'_, Result<Option<Update>>> {
         Box::pin(self.update())
     }

@@ -3,12 +3,14 @@
 #![warn(missing_docs)]
 #![forbid(unsafe_code)]
 
+mod around;
 pub mod codec;
 pub mod error;
 pub mod exchange;
 pub mod plan;
 pub mod runtime;
 pub mod scalar;
+mod scanned_files;
 pub mod session;
 pub mod sink;
-pub mod yielding;
+mod yielding;

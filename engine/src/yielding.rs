@@ -4,20 +4,14 @@
 //! does stop. But a join can make any number of batches out of one: whoever reads it in a loop and keeps nothing (a count,
 //! a filter that nothing passes) would never give way, would not hear that it was cancelled, and would keep its slot.
 
-use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
-use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{Result, internal_err};
-use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_plan::execution_plan::{ChildrenPropertiesMode, ReplaceChildrenOptions};
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use datafusion::common::Result;
+use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream};
 use futures::Stream;
 use windrow_common::Timestamp;
 use windrow_common::time::Clock;
@@ -26,74 +20,18 @@ use windrow_common::time::Clock;
 const TURN: Duration = Duration::from_millis(10);
 
 /// Hands batches through, giving way in between.
-#[derive(Debug)]
-pub struct YieldingExec {
-    input: Arc<dyn ExecutionPlan>,
-}
-
-impl YieldingExec {
-    /// Around this operator.
-    pub fn new(input: Arc<dyn ExecutionPlan>) -> Self {
-        Self { input }
-    }
-}
-
-impl DisplayAs for YieldingExec {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("YieldingExec")
-    }
-}
-
-impl ExecutionPlan for YieldingExec {
-    fn name(&self) -> &str {
-        "YieldingExec"
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        self.input.properties()
-    }
-
-    fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-
-    fn apply_expressions(
-        &self,
-        _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn replace_children(
-        self: Arc<Self>,
-        mut children: Vec<Arc<dyn ExecutionPlan>>,
-        _options: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        match (children.pop(), children.is_empty()) {
-            (Some(input), true) => Ok(Arc::new(Self::new(input))),
-            _ => internal_err!("YieldingExec has one input"),
-        }
-    }
-
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
-    }
-
-    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let input = self.input.execute(partition, context)?;
-        Ok(Box::pin(Yielding { input, clock: Clock::start(), turn: Timestamp::default() }))
-    }
-}
-
-struct Yielding {
+pub(crate) struct Yielding {
     input: SendableRecordBatchStream,
     clock: Clock,
     /// When the running turn began.
     turn: Timestamp,
+}
+
+impl Yielding {
+    /// Around this stream.
+    pub(crate) fn new(input: SendableRecordBatchStream) -> Self {
+        Self { input, clock: Clock::start(), turn: Timestamp::default() }
+    }
 }
 
 impl Stream for Yielding {
@@ -126,7 +64,12 @@ mod tests {
     use datafusion::prelude::SessionContext;
     use futures::StreamExt;
 
+    use std::sync::Arc;
+
+    use datafusion::physical_plan::ExecutionPlan;
+
     use super::*;
+    use crate::around::AroundExec;
 
     /// Somebody else's turn comes within a bounded time, although nobody ever gets a row.
     #[tokio::test]
@@ -144,6 +87,6 @@ mod tests {
     fn wrap(plan: &Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
         let children = plan.children().into_iter().map(wrap).collect();
         let plan = replace_children_if_necessary(Arc::clone(plan), children).unwrap();
-        if plan.children().len() > 1 { Arc::new(YieldingExec::new(plan)) } else { plan }
+        if plan.children().len() > 1 { Arc::new(AroundExec::yielding(plan)) } else { plan }
     }
 }

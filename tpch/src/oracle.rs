@@ -5,6 +5,7 @@ use std::time::Duration;
 use arrow::array::RecordBatch;
 use datafusion::error::DataFusionError;
 use datafusion::prelude::{SessionConfig, SessionContext};
+use futures::future::BoxFuture;
 use tokio::runtime::{Builder, Runtime};
 use windrow_common::time::Clock;
 use windrow_common::{Error, Result};
@@ -35,8 +36,10 @@ impl Oracle {
     }
 
     /// Runs one statement and returns its rows and the wall time from text to last row.
-    pub async fn run(&self, sql: &str) -> Result<(Vec<RecordBatch>, Duration)> {
-        let Some(runtime) = &self.runtime else { return Err(Error::internal("the oracle is closed")) };
+    pub fn run(&self, sql: &str) -> BoxFuture<'static, Result<(Vec<RecordBatch>, Duration)>> {
+        let Some(runtime) = &self.runtime else {
+            return Box::pin(async { Err(Error::internal("the oracle is closed")) });
+        };
         let (context, sql) = (self.context.clone(), sql.to_owned());
         let running = runtime.spawn(async move {
             let clock = Clock::start();
@@ -44,10 +47,12 @@ impl Oracle {
             let batches = context.sql(&sql).await?.collect().await?;
             Ok::<_, DataFusionError>((batches, clock.now().since(start)))
         });
-        match running.await {
-            Ok(answer) => answer.map_err(|error| Error::user(format!("single-process DataFusion: {error}"))),
-            Err(error) => Err(Error::internal(format!("single-process DataFusion: {error}"))),
-        }
+        Box::pin(async {
+            match running.await {
+                Ok(answer) => answer.map_err(|error| Error::user(format!("single-process DataFusion: {error}"))),
+                Err(error) => Err(Error::internal(format!("single-process DataFusion: {error}"))),
+            }
+        })
     }
 }
 

@@ -28,9 +28,10 @@ use windrow_common::{BlobHash, ExchangeId};
 use super::encode::file_scan;
 use super::messages::{ExchangeNode, MappingKind, Node, NodeKind, ScanNode, StageBlob};
 use super::splits::TaskSplits;
+use crate::around::AroundExec;
 use crate::exchange::reader::{BoundInput, ExchangeReaderExec, Mapping};
+use crate::scanned_files::ScannedFiles;
 use crate::sink::{SinkSpec, WriteExec};
-use crate::yielding::YieldingExec;
 
 /// What one attempt may read.
 #[derive(Debug, Default)]
@@ -157,7 +158,11 @@ impl InstanceDecoder<'_> {
             .with_file_groups(groups)
             .with_preserve_order(scan.preserve_order)
             .build();
-        Ok(DataSourceExec::from_data_source(config))
+        if self.unbound {
+            return Ok(DataSourceExec::from_data_source(config));
+        }
+        let files = ScannedFiles::of(&config);
+        Ok(Arc::new(AroundExec::naming(DataSourceExec::from_data_source(config), files)))
     }
 
     fn decode_reader(
@@ -229,7 +234,7 @@ impl PhysicalProtoConverterExtension for InstanceDecoder<'_> {
         }
         let plan = proto.try_into_physical_plan_with_context(ctx, self)?;
         let joins = plan.children().len() > 1;
-        Ok(if joins && !self.unbound { Arc::new(YieldingExec::new(plan)) } else { plan })
+        Ok(if joins && !self.unbound { Arc::new(AroundExec::yielding(plan)) } else { plan })
     }
 
     fn execution_plan_to_proto(

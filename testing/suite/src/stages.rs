@@ -11,6 +11,7 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::memory_pool::UnboundedMemoryPool;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::StreamExt;
+use futures::future::BoxFuture;
 use windrow_common::{
     AttemptId, Determinism, Error, ExchangeKind, Incarnation, JobId, Location, ReadMode, Result, Stage, TaskSpec,
     WorkerId,
@@ -73,7 +74,11 @@ pub type StageRows = Vec<Vec<String>>;
 
 impl Stages {
     /// A session of its own, with these statements run before.
-    pub async fn new(statements: &[String]) -> Result<Self> {
+    pub fn new(statements: &[String]) -> BoxFuture<'_, Result<Self>> {
+        Box::pin(Self::with_tables(statements))
+    }
+
+    async fn with_tables(statements: &[String]) -> Result<Self> {
         let engine = Engine::new(std::env::temp_dir(), "law".into())?;
         let stages = Self { runtime: StageRuntime::new(None)?, session: engine.session() };
         for statement in statements {
@@ -92,7 +97,11 @@ impl Stages {
     }
 
     /// Checks the law on every stage of a job; gives the number of tasks that were run and the rows of the result.
-    pub async fn check_law(&self, job: &PlannedJob, order: Order) -> Result<(usize, Vec<String>)> {
+    pub fn check_law<'a>(&'a self, job: &'a PlannedJob, order: Order) -> BoxFuture<'a, Result<(usize, Vec<String>)>> {
+        Box::pin(self.check(job, order))
+    }
+
+    async fn check(&self, job: &PlannedJob, order: Order) -> Result<(usize, Vec<String>)> {
         let store = Arc::new(Store::default());
         let mut accepted: Vec<Arc<[Location]>> = vec![];
         let mut tasks = 0;

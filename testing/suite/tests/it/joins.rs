@@ -5,14 +5,15 @@ use std::collections::BTreeSet;
 use windrow_suite::cluster::Cluster;
 use windrow_suite::stages::text_rows;
 use windrow_suite::tables;
+use windrow_tpch::Oracle;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn joins_on_three_workers_equal_single_process_datafusion() {
     let dir = tempfile::tempdir().unwrap();
     let statements = tables::write(dir.path()).unwrap();
-    let oracle = datafusion::prelude::SessionContext::new();
+    let oracle = Oracle::new(2).unwrap();
     for statement in &statements {
-        oracle.sql(statement).await.unwrap();
+        oracle.run(statement).await.unwrap();
     }
     let cluster = Cluster::start(3, 1).await.unwrap();
     let mut workers = BTreeSet::new();
@@ -28,7 +29,7 @@ async fn joins_on_three_workers_equal_single_process_datafusion() {
             for right in tables::KINDS {
                 for (case, sql) in tables::joins(&format!("l_{left}"), &format!("r_{right}")) {
                     let name = format!("{algorithm}: {case}, {left} with {right}");
-                    let expected = oracle.sql(&sql).await.unwrap().collect().await.unwrap();
+                    let expected = oracle.run(&sql).await.unwrap().0;
                     let execution = session.execute(&sql).await.unwrap_or_else(|e| panic!("{name}: {e}"));
                     let (rows, report) = execution.collect().await.unwrap_or_else(|e| panic!("{name}: {e}"));
                     assert_eq!(text_rows(&rows).unwrap(), text_rows(&expected).unwrap(), "{name}");
@@ -38,7 +39,7 @@ async fn joins_on_three_workers_equal_single_process_datafusion() {
             }
         }
         for sql in tables::others() {
-            let expected = oracle.sql(sql).await.unwrap().collect().await.unwrap();
+            let expected = oracle.run(sql).await.unwrap().0;
             let execution = session.execute(sql).await.unwrap_or_else(|e| panic!("{algorithm}: {sql}: {e}"));
             let (rows, _) = execution.collect().await.unwrap_or_else(|e| panic!("{algorithm}: {sql}: {e}"));
             assert_eq!(text_rows(&rows).unwrap(), text_rows(&expected).unwrap(), "{algorithm}: {sql}");

@@ -3,7 +3,7 @@
 
 use windrow_suite::stages::{Order, Stages, text_rows};
 use windrow_suite::tables;
-use windrow_tpch::Query;
+use windrow_tpch::{Oracle, Query};
 
 const ORDERS: [Order; 3] = [Order::Straight, Order::Reverse, Order::Shuffled(42)];
 
@@ -37,9 +37,9 @@ async fn every_stage_of_tpch_is_the_union_of_its_tasks() {
 async fn every_kind_of_join_is_the_union_of_its_tasks_and_right() {
     let dir = tempfile::tempdir().unwrap();
     let statements = tables::write(dir.path()).unwrap();
-    let oracle = datafusion::prelude::SessionContext::new();
+    let oracle = Oracle::new(2).unwrap();
     for statement in &statements {
-        oracle.sql(statement).await.unwrap();
+        oracle.run(statement).await.unwrap();
     }
     let mut spread = 0;
     for (algorithm, settings) in tables::ALGORITHMS {
@@ -52,7 +52,7 @@ async fn every_kind_of_join_is_the_union_of_its_tasks_and_right() {
             for right in tables::KINDS {
                 for (case, sql) in tables::joins(&format!("l_{left}"), &format!("r_{right}")) {
                     let name = format!("{algorithm}: {case}, {left} with {right}");
-                    let expected = oracle.sql(&sql).await.unwrap().collect().await.unwrap();
+                    let expected = oracle.run(&sql).await.unwrap().0;
                     let expected = text_rows(&expected).unwrap();
                     let job = stages.plan(&sql).await.unwrap_or_else(|e| panic!("{name}: {e}")).unwrap();
                     spread += job.graph.stages.iter().filter(|stage| stage.tasks.len() > 1).count();
