@@ -19,12 +19,21 @@ mod wire {
 const MAX_LOST_ATTEMPTS: usize = 128;
 /// Bytes of the text that foreign clients see.
 const MAX_SUMMARY_BYTES: usize = 512;
+/// Bytes of the text that foreign clients see when there are no details: percent-encoded, it must fit into headers of
+/// 8 KiB.
+const MAX_FOREIGN_BYTES: usize = 2 << 10;
 
 /// The status that carries this error.
 pub fn to_status(error: &Error) -> Status {
     let detail = detail_of(error);
     let summary = truncated(&error.message, MAX_SUMMARY_BYTES);
     Status::with_details(code(&error.kind), summary, Bytes::from(detail.encode_to_vec()))
+}
+
+/// The status that carries this error to clients of others: those that speak gRPC's own error model would take our
+/// details for something else, so the kind is in the code and the text in the message.
+pub fn to_foreign_status(error: &Error) -> Status {
+    Status::new(code(&error.kind), truncated(&error.message, MAX_FOREIGN_BYTES))
 }
 
 fn detail_of(error: &Error) -> wire::ErrorDetail {

@@ -10,7 +10,7 @@ use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Extensions, Response, Status};
 use windrow_common::{Principal, Result, SessionId};
 use windrow_coordinator::{Connection, Session};
-use windrow_proto::status::to_status;
+use windrow_proto::status::to_foreign_status;
 
 use crate::control::Control;
 
@@ -77,7 +77,7 @@ impl Callers {
             Some(connection) => self.of_connection(connection),
             None => self.open().map(|session| Caller { session, fresh: true }),
         };
-        opened.map_err(|e| to_status(&e))
+        opened.map_err(|e| to_foreign_status(&e))
     }
 
     /// A session for somebody who makes the handshake.

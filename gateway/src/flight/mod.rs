@@ -36,7 +36,7 @@ use futures::{Stream, StreamExt};
 use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status, Streaming};
 use windrow_common::{Error, ErrorKind, Result, limits};
-use windrow_proto::status::to_status;
+use windrow_proto::status::to_foreign_status;
 
 use crate::control::Control;
 use identity::{Caller, Callers};
@@ -84,7 +84,7 @@ impl Gateway {
 }
 
 fn status(error: Error) -> Status {
-    to_status(&error)
+    to_foreign_status(&error)
 }
 
 fn stream_of<T: Send + 'static>(items: Vec<T>) -> Replies<T> {

@@ -16,7 +16,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tonic::Status;
 use windrow_common::{Error, Result, limits};
 use windrow_engine::exchange::block::{BlockEncoder, Compression, split};
-use windrow_proto::status::to_status;
+use windrow_proto::status::to_foreign_status;
 
 use super::answer::{Answer, Running};
 use super::room::Room;
@@ -114,7 +114,7 @@ pub(super) fn send(control: &dyn Control, room: Arc<Room>, answer: Arc<Answer>, 
         drop(running);
         drop(fetched);
         if let Err(error) = sent {
-            let _ = sender.send(Err(to_status(&error))).await;
+            let _ = sender.send(Err(to_foreign_status(&error))).await;
         }
     }));
     Outgoing { messages, _encoding: encoding }
