@@ -25,6 +25,7 @@ pub mod local_cluster;
 pub mod logging;
 pub mod output;
 pub mod progress;
+pub mod shell;
 pub mod sql;
 pub mod statements;
 pub mod stdout;

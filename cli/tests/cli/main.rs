@@ -10,6 +10,8 @@ mod copy;
 mod equality;
 mod interrupted;
 mod killed;
+mod shell;
 mod sql;
+mod terminal;
 mod tpch;
 mod windrow;
