@@ -104,9 +104,7 @@ impl<'a> Scanner<'a> {
         let first = rest.chars().next()?;
         let (length, token, ending) = match first {
             ';' => (Some(1), Token::Semicolon, Ending::Whole),
-            '-' if rest.starts_with("--") => {
-                (Some(rest.find('\n').unwrap_or(rest.len())), Token::Blank, Ending::Whole)
-            }
+            '-' if rest.starts_with("--") => (Some(rest.find('\n').unwrap_or(rest.len())), Token::Blank, Ending::Whole),
             '/' if rest.starts_with("/*") => (block_comment(rest), Token::Blank, Ending::Comment),
             '\'' | '"' | '`' => (quoted(rest, first), Token::Word, Ending::Quote(first)),
             '$' if !self.after_word() => (dollar_quoted(rest), Token::Word, Ending::Dollar),

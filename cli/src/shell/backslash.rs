@@ -105,11 +105,14 @@ impl Expanded {
 
 /// The list of commands.
 pub fn help() -> String {
-    let mut text = String::from("Statements end with a semicolon and may take several lines. Commands take one line:\n");
+    let mut text =
+        String::from("Statements end with a semicolon and may take several lines. Commands take one line:\n");
     for (name, argument, what) in COMMANDS {
         text.push_str(&format!("  {:<18} {what}\n", format!("{name} {argument}")));
     }
-    text.push_str("Tab completes, the arrow keys and Ctrl-R go through what was typed before, Ctrl-C cancels, Ctrl-D ends.");
+    text.push_str(
+        "Tab completes, the arrow keys and Ctrl-R go through what was typed before, Ctrl-C cancels, Ctrl-D ends.",
+    );
     text
 }
 
@@ -169,6 +172,10 @@ mod tests {
     #[test]
     fn the_help_names_every_command() {
         assert!(COMMANDS.iter().all(|(name, _, what)| help().contains(name) && help().contains(what)));
-        assert!(COMMANDS.iter().all(|(name, ..)| !matches!(Backslash::parse(name), Err(e) if e.message.contains("no command"))));
+        assert!(
+            COMMANDS
+                .iter()
+                .all(|(name, ..)| !matches!(Backslash::parse(name), Err(e) if e.message.contains("no command")))
+        );
     }
 }

@@ -49,7 +49,9 @@ mod tests {
 
     #[test]
     fn a_message_that_points_nowhere_gives_nothing() {
-        for message in ["no", "at Line: 9, Column: 1", "Line: x, Column: 1", "Line: 0, Column: 0", "Line: 1", "Line: 1, Column: "] {
+        for message in
+            ["no", "at Line: 9, Column: 1", "Line: x, Column: 1", "Line: 0, Column: 0", "Line: 1", "Line: 1, Column: "]
+        {
             assert_eq!(pointed("SELECT 1", message, 80), None, "{message}");
         }
         assert!(pointed("SELECT 1", "Line: 1, Column: 99", 80).unwrap().ends_with("        ^"));

@@ -215,10 +215,9 @@ mod tests {
 
     fn names() -> Names {
         let mut names = Names::default();
-        for (table, columns) in [
-            ("lineitem", &["l_orderkey", "l_tax", "Odd Name"][..]),
-            ("orders", &["o_orderkey", "o_totalprice"]),
-        ] {
+        for (table, columns) in
+            [("lineitem", &["l_orderkey", "l_tax", "Odd Name"][..]), ("orders", &["o_orderkey", "o_totalprice"])]
+        {
             columns.iter().for_each(|column| names.add_column("public", table, column));
         }
         names.add_column("stage", "raw", "line");
@@ -235,7 +234,10 @@ mod tests {
 
     #[test]
     fn columns_of_the_tables_of_the_statement_come_first() {
-        assert_eq!(at("SELECT l| FROM lineitem"), ["l_orderkey", "l_tax", "lineitem", "last", "lateral", "left", "like", "limit", "location"]);
+        assert_eq!(
+            at("SELECT l| FROM lineitem"),
+            ["l_orderkey", "l_tax", "lineitem", "last", "lateral", "left", "like", "limit", "location"]
+        );
         assert_eq!(at("SELECT o| FROM lineitem, orders")[..3], ["\"Odd Name\"", "o_orderkey", "o_totalprice"]);
         assert_eq!(at("SELECT * FROM orders WHERE |"), ["o_orderkey", "o_totalprice", "orders"]);
         assert_eq!(at("SELECT * FROM lineitem; SELECT * FROM orders WHERE l_|"), Vec::<String>::new());

@@ -10,7 +10,7 @@
 
 use std::sync::Arc;
 
-use windrow::{Deployment, Session};
+use windrow::Deployment;
 use windrow_common::{Error, ErrorKind, Result};
 
 pub mod backslash;
@@ -177,7 +177,9 @@ impl Shell {
             Entered::Command(line) => match Backslash::parse(&line) {
                 Ok(Backslash::Quit) => Ok(Flow::End),
                 Ok(Backslash::Include(path)) => Box::pin(self.include(&path, depth)).await,
-                Ok(command) => self.command(command).await.map(|()| Flow::On).map_err(|error| format!("error: {error}")),
+                Ok(command) => {
+                    self.command(command).await.map(|()| Flow::On).map_err(|error| format!("error: {error}"))
+                }
                 Err(error) => Err(format!("error: {error}")),
             },
         }

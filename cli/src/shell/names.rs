@@ -38,7 +38,10 @@ impl Names {
     /// The schemas that have tables.
     pub fn schemas(&self) -> impl Iterator<Item = &str> {
         let mut last = None;
-        self.tables.keys().map(|(schema, _)| schema.as_str()).filter(move |schema| last.replace(*schema) != Some(*schema))
+        self.tables
+            .keys()
+            .map(|(schema, _)| schema.as_str())
+            .filter(move |schema| last.replace(*schema) != Some(*schema))
     }
 
     /// The columns of a table in their order; none if there is no such table.
@@ -91,7 +94,9 @@ mod tests {
 
     #[test]
     fn names_are_quoted_where_they_must_be() {
-        for (name, expected) in [("a_1", "a_1"), ("A", "\"A\""), ("1a", "\"1a\""), ("a b", "\"a b\""), ("a\"b", "\"a\"\"b\"")] {
+        for (name, expected) in
+            [("a_1", "a_1"), ("A", "\"A\""), ("1a", "\"1a\""), ("a b", "\"a b\""), ("a\"b", "\"a\"\"b\"")]
+        {
             assert_eq!(written(name), expected);
         }
     }
