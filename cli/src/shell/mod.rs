@@ -51,14 +51,15 @@ pub async fn run(target: &Target, format: Format) -> Result<()> {
     say(&greeting(&target.deployment()));
     let catalog = Arc::new(Catalog::default());
     let editor = LineEditor::new(Arc::clone(&catalog))?;
-    let terminal = Terminal::remember();
+    let terminal = Terminal::take();
     let runner = Runner::new(session, interrupt, format);
     let mut shell = Shell { runner, editor: Some(editor), catalog, input: Input::default(), typed: String::new() };
     let result = shell.run().await;
-    if shell.runner.interrupt.has_ended() {
-        // A thread may still be waiting for a key, with the terminal set for that.
-        terminal.restore();
+    if shell.editor.is_none() {
+        // A thread is still waiting for a key, with the terminal set for that.
+        terminal.leave_line();
     }
+    terminal.restore();
     target::close(shell.runner.session).await;
     result
 }
@@ -69,7 +70,7 @@ fn greeting(deployment: &Deployment) -> String {
         Deployment::Embedded { cores, .. } => format!("{cores} cores of this machine"),
         Deployment::Remote { url } => url.clone(),
     };
-    format!("Windrow {} on {place}. Statements end with a semicolon; \\? helps, \\q ends.", env!("CARGO_PKG_VERSION"))
+    format!("Windrow {} on {place}. End statements with a semicolon; \\? helps.", env!("CARGO_PKG_VERSION"))
 }
 
 struct Shell {

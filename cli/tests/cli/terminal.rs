@@ -57,7 +57,9 @@ impl Terminal {
 
     /// Types this text.
     pub fn type_text(&self, text: &str) {
-        self.tmux(&["send-keys", "-l", text]);
+        // A semicolon at the end of an argument divides tmux's own commands.
+        let text = text.strip_suffix(';').map_or(text.to_owned(), |rest| format!("{rest}\\;"));
+        self.tmux(&["send-keys", "-l", &text]);
     }
 
     /// Types this text and Enter.
