@@ -27,6 +27,7 @@ pub mod logging;
 pub mod output;
 pub mod progress;
 pub mod script_file;
+pub mod shell;
 pub mod sql;
 pub mod statements;
 pub mod stdout;

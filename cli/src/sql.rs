@@ -1,4 +1,4 @@
-//! `windrow sql`: runs the statements it is given, prints their rows.
+//! `windrow sql`: runs the statements it is given, prints their rows; given none, on a terminal, it is a shell.
 
 use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
@@ -21,10 +21,12 @@ Examples:
   windrow sql -c \"SELECT count(*) FROM 'data/*.parquet'\"
   windrow sql -f report.sql --format csv > report.csv
   echo 'SELECT 1; SELECT 2' | windrow sql --format json
+  windrow sql                                    a shell
   windrow sql --connect grpc://127.0.0.1:7070 -c 'SELECT 1'
 
-Without -c and -f the statements are read from stdin. Several statements, divided by semicolons, run in order; the
-first that fails ends the run. Ctrl-C cancels what runs.";
+Without -c and -f the statements are read from stdin; on a terminal that is a shell with history and completion (\\?
+helps). Several statements, divided by semicolons, run in order; the first that fails ends the run. Ctrl-C cancels what
+runs.";
 
 /// `windrow sql`.
 #[derive(Debug, Args)]
@@ -49,6 +51,9 @@ impl SqlCommand {
     pub async fn run(self) -> Result<()> {
         let format = self.format.unwrap_or_else(Format::default_for_stdout);
         format.check()?;
+        if self.is_interactive() {
+            return crate::shell::run(&self.target, format).await;
+        }
         let statements = split(&self.script()?);
         let mut interrupt = Interrupt::listen()?;
         let session = interrupt.or_cancelled(self.target.open()).await?;
@@ -56,6 +61,12 @@ impl SqlCommand {
         let result = runner.run_all(&statements, &mut interrupt).await;
         target::close(runner.session).await;
         result
+    }
+
+    /// Whether somebody sits at a terminal and has given nothing to run.
+    fn is_interactive(&self) -> bool {
+        let is_told = !self.commands.is_empty() || self.file.is_some();
+        !is_told && std::io::stdin().is_terminal() && std::io::stdout().is_terminal()
     }
 
     fn script(&self) -> Result<String> {
@@ -72,8 +83,8 @@ impl SqlCommand {
                 Error::new(kind, format!("cannot read '{}': {error}", path.display()))
             }),
             None if std::io::stdin().is_terminal() => Err(Error::user(
-                "nothing to run; pass a statement with -c, a file with -f, or pipe statements in (there is no \
-                 interactive shell yet)",
+                "nothing to run; pass a statement with -c, a file with -f, or pipe statements in (the shell needs \
+                 a terminal for its output too)",
             )),
             Some(_) | None => {
                 let mut script = String::new();
@@ -122,6 +133,6 @@ impl Runner {
         });
         printing.await?;
         progress.clear();
-        sink.finish(Summary { rows, elapsed: clock.now().since(start) })
+        sink.finish(Summary { rows, elapsed: Some(clock.now().since(start)) })
     }
 }

@@ -20,6 +20,11 @@ impl Closed {
     pub fn is_set(&self) -> bool {
         self.0.get()
     }
+
+    /// Remembers that the reader has gone.
+    pub fn set(&self) {
+        self.0.set(true);
+    }
 }
 
 impl Out {
@@ -32,7 +37,7 @@ impl Out {
         if let Err(error) = &result
             && error.kind() == io::ErrorKind::BrokenPipe
         {
-            self.closed.0.set(true);
+            self.closed.set();
         }
         result
     }

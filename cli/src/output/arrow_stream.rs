@@ -7,15 +7,14 @@ use arrow::datatypes::SchemaRef;
 use arrow::ipc::writer::StreamWriter;
 use windrow_common::Result;
 
-use super::{RowSink, Summary, failed};
-use crate::stdout::Out;
+use super::{Destination, RowSink, Summary, failed};
 
 pub(super) struct ArrowSink {
-    writer: StreamWriter<Out>,
+    writer: StreamWriter<Destination>,
 }
 
 impl ArrowSink {
-    pub(super) fn new(schema: SchemaRef, out: Out) -> Result<ArrowSink> {
+    pub(super) fn new(schema: SchemaRef, out: Destination) -> Result<ArrowSink> {
         Ok(ArrowSink { writer: StreamWriter::try_new(out, &schema).map_err(failed)? })
     }
 }

@@ -6,17 +6,16 @@ use arrow::datatypes::{DataType, SchemaRef};
 use windrow_common::Result;
 
 use super::text::as_text;
-use super::{RowSink, Summary, failed};
-use crate::stdout::Out;
+use super::{Destination, RowSink, Summary, failed};
 
 pub(super) struct CsvSink {
     schema: SchemaRef,
-    writer: Writer<Out>,
+    writer: Writer<Destination>,
     began: bool,
 }
 
 impl CsvSink {
-    pub(super) fn new(schema: SchemaRef, out: Out) -> CsvSink {
+    pub(super) fn new(schema: SchemaRef, out: Destination) -> CsvSink {
         CsvSink { schema, writer: WriterBuilder::new().with_header(true).build(out), began: false }
     }
 }

@@ -7,15 +7,14 @@ use std::io::Write;
 use windrow_common::Result;
 
 use super::text::as_text;
-use super::{RowSink, Summary, failed};
-use crate::stdout::Out;
+use super::{Destination, RowSink, Summary, failed};
 
 pub(super) struct JsonSink {
-    writer: Writer<Out, LineDelimited>,
+    writer: Writer<Destination, LineDelimited>,
 }
 
 impl JsonSink {
-    pub(super) fn new(out: Out) -> JsonSink {
+    pub(super) fn new(out: Destination) -> JsonSink {
         JsonSink { writer: WriterBuilder::new().with_explicit_nulls(true).build(out) }
     }
 }

@@ -13,15 +13,14 @@
 
 use std::io::Write;
 
-use arrow::array::RecordBatch;
+use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use console::{Alignment, measure_text_width, pad_str, truncate_str};
 use windrow_common::Result;
 
-use super::{RowSink, Summary, failed};
-use crate::stdout::Out;
+use super::{Destination, Look, RowSink, Summary, failed};
 
 /// Rows that are kept back to find the widths.
 const SAMPLE_ROWS: usize = 1000;
@@ -30,9 +29,10 @@ const SAMPLE_BYTES: usize = 8 << 20;
 /// To this a column may be narrowed before another one is left out.
 const NARROWEST: usize = 8;
 
-pub(super) struct TableSink<W: Write = Out> {
+/// Prints a table.
+pub(super) struct TableSink<W: Write = Destination> {
     schema: SchemaRef,
-    terminal: Option<usize>,
+    look: Look,
     out: W,
     sample: Vec<Vec<String>>,
     sample_bytes: usize,
@@ -41,9 +41,8 @@ pub(super) struct TableSink<W: Write = Out> {
 }
 
 impl<W: Write> TableSink<W> {
-    /// `terminal` is the width to fit, if there is one.
-    pub(super) fn new(schema: SchemaRef, terminal: Option<usize>, out: W) -> TableSink<W> {
-        TableSink { schema, terminal, out, sample: Vec::new(), sample_bytes: 0, widths: None }
+    pub(super) fn new(schema: SchemaRef, look: Look, out: W) -> TableSink<W> {
+        TableSink { schema, look, out, sample: Vec::new(), sample_bytes: 0, widths: None }
     }
 
     /// Finds the widths from the sample, prints the header and the sample.
@@ -51,13 +50,9 @@ impl<W: Write> TableSink<W> {
         if self.widths.is_some() {
             return Ok(());
         }
-        let width = |(column, name): (usize, &str)| {
-            let cells = self.sample.iter().map(|row| measure_text_width(&row[column]));
-            cells.chain([measure_text_width(name), 1]).max().unwrap_or(1)
-        };
-        let names: Vec<String> = self.schema.fields().iter().map(|field| visible(field.name())).collect();
-        let natural: Vec<usize> = names.iter().map(String::as_str).enumerate().map(width).collect();
-        let widths = self.terminal.map_or(natural.clone(), |terminal| fit(natural, terminal));
+        let names = names(&self.schema);
+        let natural = natural_widths(&names, &self.sample);
+        let widths = self.look.terminal.map_or(natural.clone(), |terminal| fit(natural, terminal));
         let rule = widths.iter().map(|width| "-".repeat(width + 2)).collect::<Vec<_>>().join("+");
         self.widths = Some(widths);
         self.print(&names)?;
@@ -74,7 +69,7 @@ impl<W: Write> TableSink<W> {
         for (index, ((cell, width), field)) in cells.iter().zip(widths).zip(self.schema.fields()).enumerate() {
             line.push_str(if index == 0 { " " } else { " | " });
             let align = if is_number(field.data_type()) { Alignment::Right } else { Alignment::Left };
-            let shown = if self.terminal.is_some() { truncate_str(cell, *width, "…") } else { cell.into() };
+            let shown = if self.look.terminal.is_some() { truncate_str(cell, *width, "…") } else { cell.into() };
             line.push_str(&pad_str(&shown, *width, align, None));
         }
         writeln!(self.out, "{}", line.trim_end())
@@ -97,15 +92,15 @@ impl<W: Write> TableSink<W> {
 
     fn end(&mut self, summary: Summary) -> std::io::Result<()> {
         self.begin()?;
-        if self.terminal.is_some() {
+        if self.look.terminal.is_some() {
             let hidden = self.schema.fields().len() - self.widths.as_ref().map_or(0, Vec::len);
-            let rows = if summary.rows == 1 { "1 row".to_owned() } else { format!("{} rows", summary.rows) };
+            let how = self.look.all_columns;
             let note = match hidden {
                 0 => String::new(),
-                1 => "; 1 column has no room here, --format csv shows it".to_owned(),
-                n => format!("; {n} columns have no room here, --format csv shows them"),
+                1 => format!("; 1 column has no room here, {how} shows it"),
+                n => format!("; {n} columns have no room here, {how} shows them"),
             };
-            writeln!(self.out, "({rows}, {:.3} s{note})", summary.elapsed.as_secs_f64())?;
+            writeln!(self.out, "({summary}{note})")?;
         }
         self.out.flush()
     }
@@ -113,7 +108,7 @@ impl<W: Write> TableSink<W> {
 
 impl<W: Write> RowSink for TableSink<W> {
     fn write(&mut self, batch: &RecordBatch) -> Result<()> {
-        let rows = cells(batch).map_err(failed)?;
+        let rows = cells(batch, self.look.null).map_err(failed)?;
         self.write_rows(rows).map_err(failed)
     }
 
@@ -126,15 +121,40 @@ fn is_number(kind: &DataType) -> bool {
     kind.is_numeric()
 }
 
-fn cells(batch: &RecordBatch) -> Result<Vec<Vec<String>>, ArrowError> {
+/// Whether a terminal of this width has room for all columns of a table with these rows.
+pub fn has_room(schema: &SchemaRef, rows: &[RecordBatch], terminal: usize) -> Result<bool> {
+    let mut sample = Vec::new();
+    for batch in rows {
+        sample.extend(cells(batch, "NULL").map_err(failed)?);
+    }
+    let natural = natural_widths(&names(schema), &sample);
+    Ok(fit(natural.clone(), terminal).len() == natural.len())
+}
+
+pub(super) fn names(schema: &SchemaRef) -> Vec<String> {
+    schema.fields().iter().map(|field| visible(field.name())).collect()
+}
+
+fn natural_widths(names: &[String], rows: &[Vec<String>]) -> Vec<usize> {
+    let width = |(column, name): (usize, &String)| {
+        let cells = rows.iter().map(|row| measure_text_width(&row[column]));
+        cells.chain([measure_text_width(name), 1]).max().unwrap_or(1)
+    };
+    names.iter().enumerate().map(width).collect()
+}
+
+/// The values of each row as text on one line.
+pub(super) fn cells(batch: &RecordBatch, null: &str) -> Result<Vec<Vec<String>>, ArrowError> {
     let options = FormatOptions::default().with_null("NULL");
     let formatters = batch
         .columns()
         .iter()
-        .map(|column| ArrayFormatter::try_new(column.as_ref(), &options))
-        .collect::<Result<Vec<_>, _>>()?;
-    let row = |index| formatters.iter().map(|f| Ok(visible(&f.value(index).try_to_string()?))).collect();
-    (0..batch.num_rows()).map(row).collect()
+        .map(|column| Ok((column, ArrayFormatter::try_new(column.as_ref(), &options)?)))
+        .collect::<Result<Vec<_>, ArrowError>>()?;
+    let cell = |row, (column, formatter): &(&ArrayRef, ArrayFormatter<'_>)| {
+        if column.is_null(row) { Ok(null.to_owned()) } else { Ok(visible(&formatter.value(row).try_to_string()?)) }
+    };
+    (0..batch.num_rows()).map(|row| formatters.iter().map(|column| cell(row, column)).collect()).collect()
 }
 
 /// The text on one line: line ends and other control characters are written out.
@@ -174,15 +194,16 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use arrow::array::{ArrayRef, Int64Array, StringArray};
+    use arrow::array::{Int64Array, StringArray};
 
     use super::*;
 
     fn print(batches: &[RecordBatch], terminal: Option<usize>) -> String {
-        let mut sink = TableSink::new(batches[0].schema(), terminal, Vec::new());
+        let look = Look { terminal, null: "NULL", all_columns: "--format csv" };
+        let mut sink = TableSink::new(batches[0].schema(), look, Vec::new());
         let rows = batches.iter().map(|batch| batch.num_rows() as u64).sum();
         batches.iter().for_each(|batch| sink.write(batch).unwrap());
-        sink.finish(Summary { rows, elapsed: Duration::from_millis(12) }).unwrap();
+        sink.finish(Summary { rows, elapsed: Some(Duration::from_millis(12)) }).unwrap();
         String::from_utf8(sink.out).unwrap()
     }
 

@@ -12,6 +12,8 @@ mod interrupted;
 mod jobs;
 mod killed;
 mod python;
+mod shell;
 mod sql;
+mod terminal;
 mod tpch;
 mod windrow;

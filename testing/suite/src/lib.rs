@@ -4,5 +4,6 @@
 #![forbid(unsafe_code)]
 
 pub mod cluster;
+pub mod slt;
 pub mod stages;
 pub mod tables;

@@ -6,3 +6,4 @@ mod data;
 mod failures;
 mod joins;
 mod law;
+mod slt;
