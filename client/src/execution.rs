@@ -12,6 +12,8 @@ use windrow_proto::control as wire;
 use windrow_proto::report::report_from_wire;
 use windrow_proto::status::{from_status, id_from_bytes, is_ours};
 
+use crate::dataframe::Rows;
+
 /// Tasks done of all, for progress bars.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
@@ -120,6 +122,20 @@ impl Execution {
             }
         }
         Ok((batches, self.report.unwrap_or_default()))
+    }
+
+    /// The rows as they come; news of progress are left out. Dropping the stream cancels the job.
+    pub fn into_rows(self) -> Rows<'static> {
+        let rows = futures::stream::try_unfold(self, |mut execution| async move {
+            loop {
+                match execution.next().await? {
+                    Some(Update::Batch(batch)) => return Ok(Some((batch, execution))),
+                    Some(Update::Progress(_)) => {}
+                    None => return Ok(None),
+                }
+            }
+        });
+        Box::pin(rows)
     }
 
     async fn news(&mut self) -> Result<News> {

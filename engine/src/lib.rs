@@ -7,6 +7,7 @@ mod around;
 pub mod codec;
 pub mod error;
 pub mod exchange;
+pub mod frame;
 pub mod plan;
 pub mod runtime;
 pub mod scalar;
