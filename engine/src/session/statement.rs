@@ -10,7 +10,7 @@ use datafusion::logical_expr::{CreateMemoryTable, DdlStatement, DropTable, Logic
 use futures::future::BoxFuture;
 use windrow_common::{Error, ErrorKind, Result, limits};
 
-use super::external_table;
+use super::checks;
 use super::settings::{FastPath, WindrowOptions};
 use super::sink_plan::{self, WritePlan, write_operator};
 use super::suggest::nearest;
@@ -48,7 +48,7 @@ impl EngineSession {
         let dialect = state.config_options().sql_parser.dialect;
         let statement = state.sql_to_statement(sql, &dialect).map_err(|e| self.explain_error(&e))?;
         let logical = state.statement_to_plan(statement).await.map_err(|e| self.explain_error(&e))?;
-        external_table::refuse_tables_without_columns(&logical)?;
+        checks::check(&logical)?;
         match logical {
             LogicalPlan::Explain(explain) => self.explain(&explain.plan, &context).await,
             LogicalPlan::Analyze(_) => {
