@@ -8,7 +8,7 @@ use datafusion::logical_expr::{LogicalPlan, Statement};
 use futures::future::BoxFuture;
 use windrow_common::{Error, ErrorKind, Result, limits};
 
-use super::{EngineSession, PlanContext, Planned, external_table, parameters, sink_plan};
+use super::{EngineSession, PlanContext, Planned, checks, parameters, sink_plan};
 
 impl EngineSession {
     /// Plans one statement. Definitions, settings and EXPLAIN are done at once.
@@ -46,7 +46,7 @@ impl EngineSession {
         let sql = parameters::numbered(sql);
         let statement = state.sql_to_statement(&sql, &dialect).map_err(|e| self.explain_error(&e))?;
         let logical = state.statement_to_plan(statement).await.map_err(|e| self.explain_error(&e))?;
-        external_table::refuse_tables_without_columns(&logical)?;
+        checks::check(&logical)?;
         Ok(logical)
     }
 
