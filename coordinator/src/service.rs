@@ -274,8 +274,14 @@ impl CoordinatorHandle {
         self.shutdown.cancel();
         self.shared.sessions.close_all();
         self.shared.tasks.close();
-        for task in [self.server.take(), self.driver.take()].into_iter().flatten() {
-            let _ = task.await;
+        if let Some(mut server) = self.server.take() {
+            // A client that does not read its answer would keep its connection open for ever.
+            if tokio::time::timeout(SHUTDOWN_PATIENCE, &mut server).await.is_err() {
+                server.abort();
+            }
+        }
+        if let Some(driver) = self.driver.take() {
+            let _ = driver.await;
         }
         // Statements whose rows nobody reads end with their client.
         let _ = tokio::time::timeout(SHUTDOWN_PATIENCE, self.shared.tasks.wait()).await;

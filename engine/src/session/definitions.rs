@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use datafusion::catalog::view::ViewTable;
 use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
-use datafusion::common::TableReference;
-use datafusion::logical_expr::{CreateMemoryTable, CreateView, DdlStatement, LogicalPlan};
+use datafusion::common::{SchemaReference, TableReference};
+use datafusion::logical_expr::{CreateMemoryTable, CreateView, DdlStatement, DropCatalogSchema, LogicalPlan};
 use datafusion::optimizer::analyzer::Analyzer;
 use datafusion::optimizer::analyzer::type_coercion::TypeCoercion;
 use futures::future::BoxFuture;
 use windrow_common::{Error, ErrorKind, Result};
 
-use super::names::TEMPORARY;
+use super::names::{TEMPORARY, refuse_reserved};
 use super::sink_plan;
 use super::statement::done;
 use super::temporary::Temporary;
@@ -36,6 +36,7 @@ impl EngineSession {
                 self.must_exist(&drop.name, "view")?;
                 self.run_here(LogicalPlan::Ddl(definition)).await
             }
+            DdlStatement::DropCatalogSchema(drop) => self.drop_schema(&drop),
             DdlStatement::CreateCatalog(_) | DdlStatement::CreateIndex(_) => Err(Error::new(
                 ErrorKind::Unsupported,
                 format!("{} does not exist here; there are schemas, tables and views", definition.name()),
@@ -53,6 +54,25 @@ impl EngineSession {
                 let write = sink_plan::create_table_as(&self.engine, create, directory, context)?;
                 self.write(write, context).await
             }
+        }
+    }
+
+    /// The catalog is asked itself: what wraps it for tables from paths does not hand this on.
+    fn drop_schema(&self, drop: &DropCatalogSchema) -> Result<Planned> {
+        let (catalog, schema) = match &drop.name {
+            SchemaReference::Bare { schema } => (super::CATALOG, schema.as_ref()),
+            SchemaReference::Full { catalog, schema } => (catalog.as_ref(), schema.as_ref()),
+        };
+        refuse_reserved(schema).map_err(|e| classify(&e))?;
+        let dropped = match catalog {
+            super::CATALOG => self.engine.catalog.deregister_schema(schema, drop.cascade).map_err(|e| classify(&e))?,
+            _ => None,
+        };
+        match dropped {
+            None if !drop.if_exists => {
+                Err(Error::new(ErrorKind::NotFound, format!("there is no schema {catalog}.{schema}")))
+            }
+            _ => done(vec![]),
         }
     }
 

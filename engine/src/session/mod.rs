@@ -73,8 +73,7 @@ impl Engine {
         let runtime = storage::runtime_builder().build_arc().map_err(|e| classify(&e))?;
         let catalog = Arc::new(MemoryCatalogProvider::new());
         catalog.register_schema(SCHEMA, Arc::new(MemorySchemaProvider::new())).map_err(|e| classify(&e))?;
-        let entries = session_config().options().entries();
-        let defaults = entries.into_iter().filter_map(|entry| Some((entry.key, entry.value?))).collect();
+        let defaults = settings::with_values(session_config().options());
         Ok(Arc::new(Self { runtime, catalog, warehouse, cluster, defaults }))
     }
 

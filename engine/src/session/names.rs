@@ -69,7 +69,8 @@ impl CatalogProvider for SessionCatalog {
     }
 }
 
-fn refuse_reserved(name: &str) -> Result<()> {
+/// Refuses to make or drop a schema that is always there.
+pub(super) fn refuse_reserved(name: &str) -> Result<()> {
     if [TEMPORARY, super::SCHEMA, "information_schema"].contains(&name) {
         return Err(external(Error::user(format!(
             "the schema '{name}' is always there; it cannot be made or dropped"

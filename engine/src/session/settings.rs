@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use datafusion::common::config::ConfigExtension;
+use datafusion::common::config::{ConfigExtension, ConfigOptions};
 use datafusion::common::extensions_options;
 use datafusion::logical_expr::{LogicalPlan, SetVariable, Statement};
 use futures::future::BoxFuture;
@@ -59,9 +59,7 @@ impl EngineSession {
     /// All settings of the session, by name; those without a value are left out.
     pub fn settings(&self) -> BTreeMap<String, String> {
         let config = self.context.copied_config();
-        let entries = config.options().entries();
-        let mut all: BTreeMap<String, String> =
-            entries.into_iter().filter_map(|entry| Some((entry.key, entry.value?))).collect();
+        let mut all = with_values(config.options());
         for (alias, name) in ALIASES {
             if let Some(value) = all.get(name).cloned() {
                 all.insert(alias.to_owned(), value);
@@ -80,12 +78,13 @@ impl EngineSession {
     /// The settings that are not the defaults, as a job carries them.
     pub(super) fn changed_settings(&self) -> Vec<(String, String)> {
         let config = self.context.copied_config();
-        let defaults = self.engine.defaults.clone();
-        let entries = config.options().entries();
-        entries
-            .into_iter()
-            .filter_map(|entry| Some((entry.key, entry.value?)))
-            .filter(|(key, value)| defaults.get(key) != Some(value))
-            .collect()
+        let all = with_values(config.options()).into_iter();
+        all.filter(|(key, value)| self.engine.defaults.get(key) != Some(value)).collect()
     }
+}
+
+/// All settings that have a value, by their full names: DataFusion lists ours without their prefix.
+pub(super) fn with_values(options: &ConfigOptions) -> BTreeMap<String, String> {
+    let full = |key: String| if key.contains('.') { key } else { format!("{}.{key}", WindrowOptions::PREFIX) };
+    options.entries().into_iter().filter_map(|entry| Some((full(entry.key), entry.value?))).collect()
 }

@@ -4,10 +4,14 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::Schema;
-use datafusion::logical_expr::{LogicalPlan, Statement};
+use datafusion::common::config::ConfigExtension;
+use datafusion::logical_expr::{DdlStatement, LogicalPlan, Statement};
+use datafusion::sql::parser::Statement as Parsed;
+use datafusion::sql::sqlparser::ast::Statement as Sql;
 use futures::future::BoxFuture;
 use windrow_common::{Error, ErrorKind, Result, limits};
 
+use super::settings::WindrowOptions;
 use super::{EngineSession, PlanContext, Planned, checks, parameters, sink_plan};
 
 impl EngineSession {
@@ -44,8 +48,12 @@ impl EngineSession {
         let state = self.context.state();
         let dialect = state.config_options().sql_parser.dialect;
         let sql = parameters::numbered(sql);
-        let statement = state.sql_to_statement(&sql, &dialect).map_err(|e| self.explain_error(&e))?;
-        let logical = state.statement_to_plan(statement).await.map_err(|e| self.explain_error(&e))?;
+        let mut statement = state.sql_to_statement(&sql, &dialect).map_err(|e| self.explain_error(&e))?;
+        let temporary = adapt(&mut statement);
+        let mut logical = state.statement_to_plan(statement).await.map_err(|e| self.explain_error(&e))?;
+        if let LogicalPlan::Ddl(DdlStatement::CreateMemoryTable(create)) = &mut logical {
+            create.temporary = temporary;
+        }
         checks::check(&logical)?;
         Ok(logical)
     }
@@ -80,6 +88,23 @@ impl EngineSession {
     pub(super) async fn prepared(&self, execute: LogicalPlan) -> Result<LogicalPlan> {
         let frame = self.context.execute_logical_plan(execute).await.map_err(|e| self.explain_error(&e))?;
         Ok(frame.logical_plan().clone())
+    }
+}
+
+/// Takes out what DataFusion's planner refuses: TEMPORARY of tables, of which it is told whether it was there, and the
+/// first word of `SHOW windrow.…`, for DataFusion lists our settings without it.
+fn adapt(statement: &mut Parsed) -> bool {
+    let Parsed::Statement(statement) = statement else { return false };
+    match statement.as_mut() {
+        Sql::CreateTable(create) => std::mem::take(&mut create.temporary),
+        Sql::ShowVariable { variable } => {
+            let ours = variable.first().is_some_and(|word| word.value.eq_ignore_ascii_case(WindrowOptions::PREFIX));
+            if ours && variable.len() > 1 {
+                variable.remove(0);
+            }
+            false
+        }
+        _ => false,
     }
 }
 

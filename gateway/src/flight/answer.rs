@@ -112,12 +112,13 @@ impl Answer {
         let cancelled = CancellationToken::new();
         let answer = Arc::new(Self { ticket, columns, cancelled, running: Mutex::new(Some(running)) });
         room.keep(Arc::clone(&answer))?;
+        let (settled, closed) = (answer.cancelled.clone(), room.session.closed().clone());
         let (room, waiting) = (Arc::downgrade(room), Arc::downgrade(&answer));
-        let settled = answer.cancelled.clone();
         // Ends with the answer, or when nobody has come for it.
         tokio::spawn(async move {
             tokio::select! {
                 () = settled.cancelled() => {}
+                () = closed.cancelled() => {}
                 () = tokio::time::sleep(limits::TICKET_PATIENCE) => {}
             }
             let (Some(room), Some(answer)) = (room.upgrade(), waiting.upgrade()) else { return };

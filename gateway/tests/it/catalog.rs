@@ -77,7 +77,7 @@ async fn the_catalog_can_be_asked_in_sql() {
     assert!(query(&mut client, "SHOW COLUMNS FROM t").await.contains("item"));
     assert_eq!(query(&mut client, "DESCRIBE t").await, "id,Int64,NO;item,Utf8,NO".replace("Utf8", "Utf8View"));
     let settings = query(&mut client, "SHOW ALL").await;
-    assert!(settings.contains("windrow.fast_path"), "{settings}");
+    assert!(settings.contains("fast_path"), "{settings}");
     let sql = "SELECT column_name FROM information_schema.columns WHERE table_name = 't' ORDER BY ordinal_position";
     assert_eq!(query(&mut client, sql).await, "id;item");
     assert!(query(&mut client, "EXPLAIN SELECT * FROM t").await.contains("stage-0"));
