@@ -37,7 +37,8 @@ impl Terminal {
     pub fn start(columns: u32, lines: u32, program: &[&str]) -> Terminal {
         static STARTED: AtomicUsize = AtomicUsize::new(0);
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
-        let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        // In the system's own place, for the path of a socket must be short.
+        let directory = tempfile::tempdir().unwrap();
         let terminal = Terminal { socket: format!("windrow-test-{}-{number}", std::process::id()), directory };
         let settings = terminal.path().join("tmux.conf");
         std::fs::write(&settings, SETTINGS).unwrap();
