@@ -68,7 +68,9 @@ fn greeting(deployment: &Deployment) -> String {
     let place = match deployment {
         Deployment::Embedded { cores: 1, .. } => "1 core of this machine".to_owned(),
         Deployment::Embedded { cores, .. } => format!("{cores} cores of this machine"),
-        Deployment::LocalCluster { workers, cores, .. } => format!("{workers} workers of {cores} cores in this process"),
+        Deployment::LocalCluster { workers, cores, .. } => {
+            format!("{workers} workers of {cores} cores in this process")
+        }
         Deployment::Remote { url } => url.clone(),
     };
     format!("Windrow {} on {place}. End statements with a semicolon; \\? helps.", env!("CARGO_PKG_VERSION"))
