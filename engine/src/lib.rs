@@ -7,6 +7,8 @@ mod around;
 pub mod codec;
 pub mod error;
 pub mod exchange;
+mod expression_depth;
+mod operator;
 pub mod plan;
 pub mod runtime;
 pub mod scalar;

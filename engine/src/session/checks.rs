@@ -2,62 +2,43 @@
 
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::{Expr, LogicalPlan};
-use windrow_common::{Error, ErrorKind, Result, limits};
+use windrow_common::Result;
 
 use super::external_table::without_columns;
 use crate::error::classify;
+use crate::expression_depth;
 
 /// Refuses what cannot end well.
 pub(super) fn check(plan: &LogicalPlan) -> Result<()> {
-    refuse_expressions(plan)?;
+    refuse_deep_expressions(plan)?;
     refuse_tables_without_columns(plan)
 }
 
-fn refuse_expressions(plan: &LogicalPlan) -> Result<()> {
-    let (mut deepest, mut filtered) = (0, None);
+/// The optimiser takes time that grows with the square of an expression's depth.
+fn refuse_deep_expressions(plan: &LogicalPlan) -> Result<()> {
+    let mut deepest = 0;
     let visit = |node: &LogicalPlan| {
         node.apply_expressions(|expr| {
-            each(expr, |part, depth| {
-                deepest = deepest.max(depth);
-                if let Expr::WindowFunction(window) = part
-                    && window.params.filter.is_some()
-                {
-                    filtered = Some(window.fun.name().to_owned());
-                }
-            })?;
+            deepest = deepest.max(depth(expr)?);
             Ok(TreeNodeRecursion::Continue)
         })
     };
     plan.apply_with_subqueries(visit).map_err(|e| classify(&e))?;
-    // The form in which plans travel has no place for it: the rows would be those without the filter.
-    if let Some(name) = filtered {
-        return Err(Error::new(
-            ErrorKind::Unsupported,
-            format!(
-                "{name}(…) FILTER (WHERE …) OVER (…) does not exist yet; write {name}(CASE WHEN … THEN … END) OVER (…)"
-            ),
-        ));
-    }
-    // The optimiser takes time that grows with the square of an expression's depth.
-    if deepest > limits::MAX_EXPRESSION_DEPTH {
-        let limit = limits::MAX_EXPRESSION_DEPTH;
-        let text = format!("an expression is nested {deepest} levels deep; the limit is {limit}");
-        return Err(Error::user(format!("{text}. Write long chains of OR as IN (…)")));
-    }
-    Ok(())
+    expression_depth::check(deepest)
 }
 
-/// Shows every part of an expression, and how deep it lies. Walks with a stack of its own: the thread's could be too small.
-fn each(expr: &Expr, mut visit: impl FnMut(&Expr, usize)) -> datafusion::error::Result<()> {
+/// Walks with a stack of its own: the thread's could be too small.
+fn depth(expr: &Expr) -> datafusion::error::Result<usize> {
+    let mut deepest = 0;
     let mut pending = vec![(expr, 1)];
     while let Some((expr, depth)) = pending.pop() {
-        visit(expr, depth);
+        deepest = deepest.max(depth);
         expr.apply_children(|child| {
             pending.push((child, depth + 1));
             Ok(TreeNodeRecursion::Continue)
         })?;
     }
-    Ok(())
+    Ok(deepest)
 }
 
 /// A table without columns is an empty file, or none at all, in place of a table.

@@ -46,14 +46,10 @@ impl EngineSession {
         if table.schema().fields().is_empty() {
             return Err(without_columns(&place()));
         }
-        let register = |context: &datafusion::prelude::SessionContext| -> datafusion::error::Result<()> {
-            if exists {
-                context.deregister_table(create.name.clone())?;
-            }
-            context.register_table(create.name.clone(), table)?;
-            Ok(())
-        };
-        register(&self.context).map_err(|e| self.explain_error(&e))?;
+        if exists {
+            self.context.deregister_table(create.name.clone()).map_err(|e| classify(&e))?;
+        }
+        self.context.register_table(create.name.clone(), table).map_err(|e| classify(&e))?;
         done(vec![])
     }
 }
