@@ -4,16 +4,16 @@
 use std::fmt;
 use std::sync::Arc;
 
-use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{Result, internal_err};
+use datafusion::common::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_plan::execution_plan::{ChildrenPropertiesMode, ReplaceChildrenOptions};
+use datafusion::physical_plan::execution_plan::ReplaceChildrenOptions;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use futures::StreamExt;
 
-use crate::scanned_files::ScannedFiles;
+use crate::codec::encode::file_scan;
+use crate::operator::{holds_no_expressions, one_input};
+use crate::scanned_files::name_files;
 use crate::yielding::Yielding;
 
 /// Something around an operator.
@@ -23,12 +23,12 @@ pub struct AroundExec {
     around: Around,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Around {
     /// The stream gives way to others now and then.
     Yielding,
     /// Errors say which files were being read.
-    Naming(Arc<ScannedFiles>),
+    Naming,
 }
 
 impl AroundExec {
@@ -38,8 +38,8 @@ impl AroundExec {
     }
 
     /// A scan whose errors say which files were being read.
-    pub fn naming(input: Arc<dyn ExecutionPlan>, files: ScannedFiles) -> Self {
-        Self { input, around: Around::Naming(Arc::new(files)) }
+    pub fn naming(scan: Arc<dyn ExecutionPlan>) -> Self {
+        Self { input: scan, around: Around::Naming }
     }
 }
 
@@ -66,40 +66,31 @@ impl ExecutionPlan for AroundExec {
         vec![&self.input]
     }
 
-    fn apply_expressions(
-        &self,
-        _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
+    holds_no_expressions!();
 
     fn replace_children(
         self: Arc<Self>,
-        mut children: Vec<Arc<dyn ExecutionPlan>>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
         _options: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        match (children.pop(), children.is_empty()) {
-            (Some(input), true) => Ok(Arc::new(Self { input, around: self.around.clone() })),
-            _ => internal_err!("AroundExec has one input"),
-        }
-    }
-
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
+        Ok(Arc::new(Self { input: one_input(self.name(), children)?, around: self.around }))
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let input = self.input.execute(partition, Arc::clone(&context));
-        match &self.around {
+        // Where partitions take files from each other, any file may be meant.
+        let stolen = context.session_config().options().execution.enable_file_stream_work_stealing;
+        let input = self.input.execute(partition, context);
+        match self.around {
             Around::Yielding => Ok(Box::pin(Yielding::new(input?))),
-            Around::Naming(files) => {
-                let files = Arc::clone(files);
-                // Where partitions take files from each other, any file may be meant.
-                let stolen = context.session_config().options().execution.enable_file_stream_work_stealing;
-                let partition = (!stolen).then_some(partition);
-                let input = input.map_err(|error| files.named(partition, &error))?;
+            Around::Naming => {
+                let (scan, partition) = (Arc::clone(&self.input), (!stolen).then_some(partition));
+                let named = move |error| match file_scan(&scan) {
+                    Some(scan) => name_files(scan, partition, &error),
+                    None => error,
+                };
+                let input = input.map_err(&named)?;
                 let schema = input.schema();
-                let rows = input.map(move |batch| batch.map_err(|error| files.named(partition, &error)));
+                let rows = input.map(move |batch| batch.map_err(&named));
                 Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
             }
         }

@@ -30,7 +30,6 @@ use super::messages::{ExchangeNode, MappingKind, Node, NodeKind, ScanNode, Stage
 use super::splits::TaskSplits;
 use crate::around::AroundExec;
 use crate::exchange::reader::{BoundInput, ExchangeReaderExec, Mapping};
-use crate::scanned_files::ScannedFiles;
 use crate::sink::{SinkSpec, WriteExec};
 
 /// What one attempt may read.
@@ -158,11 +157,8 @@ impl InstanceDecoder<'_> {
             .with_file_groups(groups)
             .with_preserve_order(scan.preserve_order)
             .build();
-        if self.unbound {
-            return Ok(DataSourceExec::from_data_source(config));
-        }
-        let files = ScannedFiles::of(&config);
-        Ok(Arc::new(AroundExec::naming(DataSourceExec::from_data_source(config), files)))
+        let scan: Arc<dyn ExecutionPlan> = DataSourceExec::from_data_source(config);
+        Ok(if self.unbound { scan } else { Arc::new(AroundExec::naming(scan)) })
     }
 
     fn decode_reader(

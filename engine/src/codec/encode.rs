@@ -27,7 +27,9 @@ use prost::Message;
 use windrow_common::{ExchangeId, limits};
 
 use super::messages::{ExchangeNode, MappingKind, Node, NodeKind, ScanNode, Setting, StageBlob};
+use crate::error::external;
 use crate::exchange::reader::{ExchangeReaderExec, Mapping};
+use crate::expression_depth;
 use crate::session::settings::WindrowOptions;
 use crate::sink::WriteExec;
 
@@ -135,13 +137,7 @@ fn check_expressions(node: &Arc<dyn ExecutionPlan>) -> Result<()> {
         }
         Ok(TreeNodeRecursion::Continue)
     })?;
-    if deepest > limits::MAX_EXPRESSION_DEPTH {
-        return plan_err!(
-            "an expression is nested {deepest} levels deep; the limit is {}. Write long chains of OR as IN (…)",
-            limits::MAX_EXPRESSION_DEPTH
-        );
-    }
-    Ok(())
+    expression_depth::check(deepest).map_err(external)
 }
 
 /// Numbers of rows travel as 32 bits.
@@ -154,10 +150,16 @@ fn check_counts(node: &Arc<dyn ExecutionPlan>) -> Result<()> {
     Ok(())
 }
 
-/// A window function that the planner turned round to save a sort would be turned back by decoding.
+/// datafusion-proto has no place for the filter of a window function, nor for one that the planner turned round to save a
+/// sort: the first would be lost, the second turned back.
 fn check_windows(node: &Arc<dyn ExecutionPlan>) -> Result<()> {
-    let turned = windows_of(node).iter().any(|window| mentions(window, "is_reversed: true"));
-    if turned {
+    let any = |what| windows_of(node).iter().any(|window| mentions(window, what));
+    if any("filter: Some(") {
+        return not_impl_err!(
+            "FILTER (WHERE …) of a window function does not exist yet; write CASE WHEN … THEN … END as its argument"
+        );
+    }
+    if any("is_reversed: true") {
         return not_impl_err!(
             "window functions (lag, lead, nth_value) over the same columns in opposite orders cannot run in one \
              SELECT yet; put one of them into a subquery of its own"

@@ -23,7 +23,6 @@ use std::task::{Context, Poll};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
@@ -36,6 +35,7 @@ use self::channels::Channels;
 use self::fetch::Fetch;
 use super::block::{self, Block, Compression};
 use super::{ExchangeSource, ReadRequest};
+use crate::error::external;
 
 /// Lends memory to blocks that have arrived and wait to be read.
 pub trait Credit: fmt::Debug + Send + Sync {
@@ -297,11 +297,6 @@ impl Start {
             credit: Arc::clone(&self.credit),
         }
     }
-}
-
-/// A typed error as DataFusion carries it.
-pub fn external(error: Error) -> DataFusionError {
-    DataFusionError::External(Box::new(error))
 }
 
 /// A stream of ours as DataFusion wants it.

@@ -2,10 +2,11 @@
 
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::{Expr, LogicalPlan};
-use windrow_common::{Error, Result, limits};
+use windrow_common::Result;
 
 use super::external_table::without_columns;
 use crate::error::classify;
+use crate::expression_depth;
 
 /// Refuses what cannot end well.
 pub(super) fn check(plan: &LogicalPlan) -> Result<()> {
@@ -23,12 +24,7 @@ fn refuse_deep_expressions(plan: &LogicalPlan) -> Result<()> {
         })
     };
     plan.apply_with_subqueries(visit).map_err(|e| classify(&e))?;
-    if deepest > limits::MAX_EXPRESSION_DEPTH {
-        let limit = limits::MAX_EXPRESSION_DEPTH;
-        let text = format!("an expression is nested {deepest} levels deep; the limit is {limit}");
-        return Err(Error::user(format!("{text}. Write long chains of OR as IN (…)")));
-    }
-    Ok(())
+    expression_depth::check(deepest)
 }
 
 /// Walks with a stack of its own: the thread's could be too small.

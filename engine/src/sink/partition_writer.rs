@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use datafusion::error::{DataFusionError, Result};
+use datafusion::error::Result;
 use datafusion::execution::memory_pool::MemoryReservation;
 use windrow_common::{AttemptId, Error, ErrorKind};
 
@@ -16,6 +16,7 @@ use super::log::Log;
 use super::spec::{Layout, SinkSpec};
 use super::staging::Staging;
 use super::written::WrittenFile;
+use crate::error::external;
 
 /// Tries to create a file in a directory that another partition of the attempt may be removing because it is empty.
 const MAX_CREATE_TRIES: u32 = 16;
@@ -158,9 +159,4 @@ impl Drop for PartitionWriter {
             let _ = fs::remove_dir(directory);
         }
     }
-}
-
-/// Carries a typed error through DataFusion.
-pub(super) fn external(error: Error) -> DataFusionError {
-    DataFusionError::External(Box::new(error))
 }

@@ -8,7 +8,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use datafusion::common::runtime::SpawnedTask;
-use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -18,15 +17,17 @@ use datafusion::physical_plan::metrics::{Count, ExecutionPlanMetricsSet, MetricB
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, Distribution, ExecutionPlan, ExecutionPlanProperties, InputDistributionRequirements,
-    Partitioning, PhysicalExpr, PlanProperties,
+    Partitioning, PlanProperties,
 };
 use futures::StreamExt;
 use windrow_common::Error;
 
-use super::partition_writer::{PartitionWriter, external};
+use super::partition_writer::PartitionWriter;
 use super::spec::{Layout, SinkSpec};
 use super::staging::AttemptContext;
 use super::written::{self, WrittenFile};
+use crate::error::external;
+use crate::operator::{holds_no_expressions, one_input};
 
 /// Writes each partition of its input to files of its own. The number of a partition is part of its files' names, so a
 /// plan narrowed to some partitions must keep their numbers.
@@ -98,29 +99,14 @@ impl ExecutionPlan for WriteExec {
         vec![&self.input]
     }
 
-    fn apply_expressions(
-        &self,
-        _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
+    holds_no_expressions!();
 
     fn replace_children(
         self: Arc<Self>,
-        mut children: Vec<Arc<dyn ExecutionPlan>>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
         _options: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        match (children.pop(), children.is_empty()) {
-            (Some(input), true) => Ok(Arc::new(Self::try_new(input, self.spec.clone())?)),
-            _ => Err(external(Error::internal("WriteExec has one input"))),
-        }
-    }
-
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        self.replace_children(
-            children,
-            ReplaceChildrenOptions::new(datafusion::physical_plan::execution_plan::ChildrenPropertiesMode::Recompute),
-        )
+        Ok(Arc::new(Self::try_new(one_input(self.name(), children)?, self.spec.clone())?))
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
