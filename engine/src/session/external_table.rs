@@ -1,11 +1,10 @@
-//! Tables over files that are there already: `CREATE EXTERNAL TABLE`, and the check that files gave columns.
+//! Tables over files that are there already: `CREATE EXTERNAL TABLE`.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use datafusion::catalog::TableProvider;
 use datafusion::common::TableReference;
-use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::logical_expr::{CreateExternalTable, DdlStatement, LogicalPlan};
 use windrow_common::{Error, ErrorKind, Result};
 
@@ -61,23 +60,7 @@ impl EngineSession {
     }
 }
 
-/// Refuses a plan that reads a table without columns: an empty file, or none at all, in place of a table.
-pub(super) fn refuse_tables_without_columns(plan: &LogicalPlan) -> Result<()> {
-    let mut empty = None;
-    let visit = |node: &LogicalPlan| {
-        if let LogicalPlan::TableScan(scan) = node
-            && scan.source.schema().fields().is_empty()
-        {
-            empty = Some(scan.table_name.to_string());
-            return Ok(TreeNodeRecursion::Stop);
-        }
-        Ok(TreeNodeRecursion::Continue)
-    };
-    plan.apply_with_subqueries(visit).map_err(|e| classify(&e))?;
-    empty.map_or(Ok(()), |table| Err(without_columns(&table)))
-}
-
-fn without_columns(place: &str) -> Error {
+pub(super) fn without_columns(place: &str) -> Error {
     Error::new(
         ErrorKind::User,
         format!(

@@ -3,6 +3,7 @@
 //! [`Engine`] is what the sessions of one coordinator share; [`EngineSession`] is one user's. A statement becomes either
 //! rows at once (settings, definitions, EXPLAIN) or a job: a stage graph with its blobs.
 
+mod checks;
 mod definitions;
 pub mod description;
 mod errors;

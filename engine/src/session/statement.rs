@@ -12,7 +12,7 @@ use futures::future::BoxFuture;
 use windrow_common::{Error, ErrorKind, Result, limits};
 
 use super::settings::WindrowOptions;
-use super::{EngineSession, PlanContext, Planned, external_table, parameters, sink_plan};
+use super::{EngineSession, PlanContext, Planned, checks, parameters, sink_plan};
 
 impl EngineSession {
     /// Plans one statement. Definitions, settings and EXPLAIN are done at once.
@@ -54,7 +54,7 @@ impl EngineSession {
         if let LogicalPlan::Ddl(DdlStatement::CreateMemoryTable(create)) = &mut logical {
             create.temporary = temporary;
         }
-        external_table::refuse_tables_without_columns(&logical)?;
+        checks::check(&logical)?;
         Ok(logical)
     }
 

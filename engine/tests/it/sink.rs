@@ -118,7 +118,7 @@ async fn read(target: &Path) -> Result<(i64, i64, i64), object_store::Error> {
     let files: Vec<ObjectMeta> =
         if target.is_dir() { store.list(Some(&path)).try_collect().await? } else { vec![store.head(&path).await?] };
     let (mut rows, mut sum, mut texts) = (0, 0, 0);
-    for file in files.iter().filter(|file| file.location.as_ref().ends_with(".parquet")) {
+    for file in files.iter().filter(|file| belongs_to_a_table(&path, &file.location)) {
         let bytes = store.get(&file.location).await?.bytes().await?;
         for batch in ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap().build().unwrap() {
             let batch = batch.unwrap();
@@ -129,6 +129,13 @@ async fn read(target: &Path) -> Result<(i64, i64, i64), object_store::Error> {
         }
     }
     Ok((rows, sum, texts))
+}
+
+/// As readers of directories see it: Parquet files there and in partitions (`key=value`), not in other directories.
+fn belongs_to_a_table(table: &object_store::path::Path, file: &object_store::path::Path) -> bool {
+    let below: Vec<_> = file.prefix_match(table).into_iter().flatten().collect();
+    let directories = &below[..below.len().saturating_sub(1)];
+    file.as_ref().ends_with(".parquet") && directories.iter().all(|part| part.as_ref().contains('='))
 }
 
 /// What [`read`] gives for these rows.
