@@ -66,7 +66,7 @@ impl Running {
     }
 
     /// Waits for news: whether rows can be fetched or the end is known. Nothing is lost if it is not waited for.
-    async fn look(&mut self) -> Result<bool> {
+    pub(super) async fn look(&mut self) -> Result<bool> {
         if self.ahead.is_some() {
             return Ok(true);
         }

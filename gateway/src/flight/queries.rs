@@ -32,7 +32,7 @@ impl Gateway {
         if let Some(schema) = metadata::schema(&command)? {
             return info(&wanted, &schema, wanted.cmd.clone());
         }
-        let answer = self.start(self.wanted(session, &command, "GetFlightInfo")?).await?;
+        let answer = self.start(self.wanted(session, &command, "GetFlightInfo")?, Return::WhenWritten).await?;
         answer_info(&wanted, &answer)
     }
 
@@ -46,7 +46,7 @@ impl Gateway {
                     let info = self.flight_info(session, wanted).await?;
                     return Ok(PollInfo { info: Some(info), progress: Some(1.0), ..PollInfo::default() });
                 }
-                self.start(self.wanted(session, &command, "PollFlightInfo")?).await?
+                self.start(self.wanted(session, &command, "PollFlightInfo")?, Return::AtOnce).await?
             }
         };
         let info = answer_info(&wanted, &answer)?;
@@ -106,11 +106,24 @@ impl Gateway {
         Ok(Wanted { room, text: StatementText { sql: prepared.sql.clone(), parameters } })
     }
 
-    async fn start(&self, wanted: Wanted) -> Result<Arc<Answer>> {
+    async fn start(&self, wanted: Wanted, when: Return) -> Result<Arc<Answer>> {
         wanted.room.check_answers()?;
         let statement = self.control.execute(&wanted.room.session, wanted.text)?;
-        Answer::keep(&wanted.room, Running::accepted(statement).await?)
+        let mut running = Running::accepted(statement).await?;
+        if running.writes && when == Return::WhenWritten {
+            while !running.look().await? {}
+        }
+        Answer::keep(&wanted.room, running)
     }
+}
+
+/// When the call that starts a statement returns.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Return {
+    /// When the statement is accepted: the client asks again how far it is.
+    AtOnce,
+    /// What it writes is there then: the client's next statement may read it, whether this one's answer is fetched or not.
+    WhenWritten,
 }
 
 /// The ticket in a prepared statement's handle.

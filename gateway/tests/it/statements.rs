@@ -58,6 +58,18 @@ async fn errors_keep_their_kind_and_say_what_is_wrong() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_statement_wrote_is_there_although_nobody_fetched_its_answer() {
+    let house = House::start().await;
+    let mut client = house.client().await;
+    for n in 0..20 {
+        client.execute(format!("CREATE TABLE t{n} AS SELECT {n} AS x"), None).await.unwrap();
+        client.execute(format!("INSERT INTO t{n} VALUES (1)"), None).await.unwrap();
+        assert_eq!(query(&mut client, &format!("SELECT sum(x) FROM t{n}")).await, (n + 1).to_string());
+    }
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_statement_can_be_polled() {
     let house = House::start().await;
     let mut client = house.client().await;

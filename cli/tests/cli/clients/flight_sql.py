@@ -183,7 +183,8 @@ def main(url, directory, queries):
     shown("ingestion", ingest, cursor)
     shown("a stream of 6 million rows", stream, cursor)
     shown("the catalog", catalog, connection, cursor)
-    shown("a cancelled query", cancel, connection.cursor())
+    with connection.cursor() as cancelled:
+        shown("a cancelled query", cancel, cancelled)
     shown("pandas and polars", frames, connection)
     shown("errors", errors, cursor)
     warm(cursor)
