@@ -70,7 +70,7 @@ fn greeting(deployment: &Deployment) -> String {
         Deployment::Embedded { cores, .. } => format!("{cores} cores of this machine"),
         Deployment::Remote { url } => url.clone(),
     };
-    format!("Windrow {} on {place}. End statements with a semicolon; \\? helps.", env!("CARGO_PKG_VERSION"))
+    format!("Windrow {} on {place}; \\? helps.", env!("CARGO_PKG_VERSION"))
 }
 
 struct Shell {
