@@ -14,7 +14,8 @@ const LOOK: Duration = Duration::from_millis(20);
 /// No status line.
 const SETTINGS: &str = "set -g status off\nset -g default-terminal screen-256color\n";
 /// Runs a program, says how it has ended, and goes on as a shell. tmux itself now and then misses the end of a program.
-const WRAPPER: &str = "PS1='$ '; \"$@\"; echo \"ended with $?\"; exec sh";
+/// Ctrl-C reaches the wrapper too, which must outlive it.
+const WRAPPER: &str = "trap : INT; PS1='$ '; \"$@\"; echo \"ended with $?\"; exec sh";
 /// Before the exit code, when a program has ended.
 const ENDED: &str = "ended with ";
 
