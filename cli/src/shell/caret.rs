@@ -43,8 +43,8 @@ mod tests {
         let message = "syntax error: Expected: an expression, found: , at Line: 2, Column: 5";
         let shown = pointed("SELECT\n 1, ,2", message, 80).unwrap();
         assert_eq!(shown, "LINE 2:  1, ,2\n            ^");
-        let shown = pointed("SELECT\t'ä', '数', nope", "No field named nope. at Line: 1, Column: 19", 80).unwrap();
-        assert_eq!(shown, "LINE 1: SELECT 'ä', '数', nope\n                            ^");
+        let shown = pointed("SELECT\t'ä', '数', nope", "No field named nope. at Line: 1, Column: 18", 80).unwrap();
+        assert_eq!(shown, "LINE 1: SELECT 'ä', '数', nope\n                          ^");
     }
 
     #[test]

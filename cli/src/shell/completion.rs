@@ -250,7 +250,7 @@ mod tests {
         assert_eq!(at("SELECT * FROM lineitem l, or|")[..1], ["orders"]);
         assert_eq!(at("SELECT * FROM lineitem JOIN o|")[..1], ["orders"]);
         assert_eq!(at("INSERT INTO o|")[..1], ["orders"]);
-        assert_eq!(at("SELECT l_tax, o|")[..2], ["o_orderkey", "o_totalprice"], "this comma divides columns");
+        assert_eq!(at("SELECT l_tax, o_|")[..2], ["o_orderkey", "o_totalprice"], "this comma divides columns");
         assert_eq!(at("WITH only AS (SELECT 1) SELECT * FROM on|")[..1], ["only"]);
         assert_eq!(at("SELECT * FROM stage.|"), ["raw"]);
     }

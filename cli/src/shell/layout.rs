@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn few_columns_are_a_table_and_no_rows_are_too() {
-        assert!(print(3, 700, Expanded::Auto).contains("column_0  |  column_1"), "{}", print(3, 1, Expanded::Auto));
+        assert!(print(3, 700, Expanded::Auto).contains("column_0 |  column_1"), "{}", print(3, 1, Expanded::Auto));
         assert!(print(40, 0, Expanded::Auto).contains(" | "));
         assert!(print(40, 1, Expanded::Off).contains("columns have no room here, \\x on shows them"));
         assert!(print(1, 1, Expanded::On).starts_with("-[ row 1 ]"));

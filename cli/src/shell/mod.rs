@@ -73,7 +73,7 @@ fn greeting(deployment: &Deployment) -> String {
         }
         Deployment::Remote { url } => url.clone(),
     };
-    format!("Windrow {} on {place}. End statements with a semicolon; \\? helps.", env!("CARGO_PKG_VERSION"))
+    format!("Windrow {} on {place}; \\? helps.", env!("CARGO_PKG_VERSION"))
 }
 
 struct Shell {

@@ -7,14 +7,17 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::cluster_of_processes::in_time;
-
 /// Set where a missing tmux must be noticed.
 const REQUIRED: &str = "WINDROW_TESTS_NEED_TMUX";
 /// How often the screen is looked at.
 const LOOK: Duration = Duration::from_millis(20);
-/// No status line; what a program has printed stays to be seen after its end.
-const SETTINGS: &str = "set -g status off\nset -g remain-on-exit on\nset -g default-terminal screen-256color\n";
+/// No status line.
+const SETTINGS: &str = "set -g status off\nset -g default-terminal screen-256color\n";
+/// Runs a program, says how it has ended, and goes on as a shell. tmux itself now and then misses the end of a program.
+/// Ctrl-C reaches the wrapper too, which must outlive it.
+const WRAPPER: &str = "trap : INT; PS1='$ '; \"$@\"; echo \"ended with $?\"; exec sh";
+/// Before the exit code, when a program has ended.
+const ENDED: &str = "ended with ";
 
 /// Whether there is a terminal for the test; says so if there is none.
 pub fn is_there() -> bool {
@@ -46,6 +49,7 @@ impl Terminal {
         let mut arguments = vec!["-f", settings.to_str().unwrap(), "new-session", "-d", "-x", &columns, "-y", &lines];
         let home = terminal.path().to_str().unwrap().to_owned();
         let program: Vec<String> = program.iter().map(|argument| argument.replace("{dir}", &home)).collect();
+        arguments.extend(["sh", "-c", WRAPPER, "sh"]);
         arguments.extend(program.iter().map(String::as_str));
         terminal.tmux(&arguments);
         terminal
@@ -113,24 +117,20 @@ impl Terminal {
         self.wait_until(line, |screen| screen.trim_end().lines().next_back().map(str::trim_end) == Some(line)).await
     }
 
-    /// Waits for the end of the program; gives its exit code.
+    /// Waits for the end of the program; gives its exit code. A shell has its place then.
     pub async fn wait_for_end(&self) -> i32 {
-        let mut looks = tokio::time::interval(LOOK);
-        let ended = async {
-            loop {
-                looks.tick().await;
-                let state = self.tmux(&["display-message", "-p", "#{pane_dead} #{pane_dead_status}"]);
-                if let Some(code) = state.trim().strip_prefix("1 ") {
-                    return code.parse().unwrap();
-                }
-            }
-        };
-        in_time("the program ends", ended).await
+        let is_end = |screen: &str| screen.lines().any(|line| line.starts_with(ENDED));
+        let screen = self.wait_until("the end of the program", is_end).await;
+        let code = screen.lines().find_map(|line| line.strip_prefix(ENDED));
+        code.unwrap().trim().parse().unwrap()
     }
 
-    /// The process id of the program.
+    /// The process id of the program, while it runs.
     pub fn pid(&self) -> u32 {
-        self.tmux(&["display-message", "-p", "#{pane_pid}"]).trim().parse().unwrap()
+        let wrapper = self.tmux(&["display-message", "-p", "#{pane_pid}"]);
+        let wrapper = wrapper.trim();
+        let children = std::fs::read_to_string(format!("/proc/{wrapper}/task/{wrapper}/children")).unwrap();
+        children.trim().parse().unwrap()
     }
 
     fn tmux(&self, arguments: &[&str]) -> String {
