@@ -26,7 +26,7 @@ pub use ids::{
     AttemptId, BlobHash, Epoch, ExchangeId, Incarnation, JobId, RequestId, SessionId, StageId, TaskId, WorkerId,
 };
 pub use job::{JobInfo, JobStatus};
-pub use output::{Location, OutputReport, PartitionSize, SinkMode};
+pub use output::{Location, OperatorMetrics, OutputReport, PartitionSize, SinkMode};
 pub use principal::Principal;
 pub use report::{JobReport, StageReport};
 pub use time::Timestamp;

@@ -25,6 +25,34 @@ pub struct OutputReport {
     pub spilled_bytes: u64,
     /// Wall time from start to report, in microseconds.
     pub elapsed_micros: u64,
+    /// What each operator of the plan did, each before its inputs.
+    pub operators: Vec<OperatorMetrics>,
+}
+
+/// What one operator did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OperatorMetrics {
+    /// Rows that came out of it, if it counts them.
+    pub rows: Option<u64>,
+    /// Time spent computing, on all cores together.
+    pub compute_nanos: u64,
+    /// Bytes that it wrote to disk because memory was short.
+    pub spilled_bytes: u64,
+    /// Bytes that it read from files.
+    pub scanned_bytes: u64,
+}
+
+impl OperatorMetrics {
+    /// Takes in what the same operator did elsewhere.
+    pub fn add(&mut self, other: &Self) {
+        self.rows = match (self.rows, other.rows) {
+            (Some(ours), Some(theirs)) => Some(ours.saturating_add(theirs)),
+            (ours, theirs) => ours.or(theirs),
+        };
+        self.compute_nanos = self.compute_nanos.saturating_add(other.compute_nanos);
+        self.spilled_bytes = self.spilled_bytes.saturating_add(other.spilled_bytes);
+        self.scanned_bytes = self.scanned_bytes.saturating_add(other.scanned_bytes);
+    }
 }
 
 impl OutputReport {

@@ -1,6 +1,7 @@
 //! The job's own report: what ran where and moved how much. Tests, `EXPLAIN ANALYZE` and the demo's table read it.
 
 use crate::ids::{JobId, StageId, WorkerId};
+use crate::output::OperatorMetrics;
 
 /// What a job did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,6 +37,8 @@ pub struct StageReport {
     pub spilled_bytes: u64,
     /// Sum of the accepted attempts' wall times, in microseconds.
     pub busy_micros: u64,
+    /// What each operator of the stage's plan did in all accepted attempts, each before its inputs.
+    pub operators: Vec<OperatorMetrics>,
 }
 
 impl JobReport {

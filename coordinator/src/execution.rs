@@ -128,6 +128,14 @@ fn start_listed(shared: Arc<Shared>, lease: Lease, text: StatementText, ticket: 
     Statement { updates, closed }
 }
 
+/// How a job has ended.
+struct Finished {
+    report: JobReport,
+    outcome: Outcome,
+    /// Rows written.
+    wrote: Option<u64>,
+}
+
 struct Runner {
     shared: Arc<Shared>,
     session: EngineSession,
@@ -194,8 +202,13 @@ impl Runner {
         let (rows_sender, rows) = oneshot::channel();
         let commit = planned.sink.as_ref().map(|sink| committer(sink.spec.clone(), rows_sender));
         let job_guard = self.submit(job, &planned, commit).await?;
-        let (schema, writes) = (Arc::clone(&planned.schema), planned.sink.is_some());
-        let accepted = ExecutionUpdate::Accepted { job: Some(job), schema, writes };
+        let accepted = match &planned.analysis {
+            Some(analysis) => ExecutionUpdate::Accepted { job: Some(job), schema: analysis.schema(), writes: false },
+            None => {
+                let (schema, writes) = (Arc::clone(&planned.schema), planned.sink.is_some());
+                ExecutionUpdate::Accepted { job: Some(job), schema, writes }
+            }
+        };
         if let Err(error) = self.say(accepted).await {
             drop(job_guard);
             if let Some(sink) = &planned.sink {
@@ -203,14 +216,22 @@ impl Runner {
             }
             return Err(error);
         }
-        let (report, outcome) = match &planned.sink {
-            None => self.deliver(job, job_guard, partitions, determinism, planned.schema).await?,
-            Some(sink) => self.write(job, job_guard, sink, rows).await?,
+        let Finished { report, outcome, wrote } = match (&planned.sink, &planned.analysis) {
+            (Some(sink), _) => self.write(job, job_guard, sink, rows).await?,
+            (None, None) => self.deliver(job, job_guard, partitions, determinism, planned.schema).await?,
+            (None, Some(_)) => self.discard(job, job_guard).await?,
         };
         match outcome {
             Outcome::Completed => {
                 if let Some(ticket) = &self.ticket {
                     ticket.done(report.clone());
+                }
+                let answer = match (&planned.analysis, wrote) {
+                    (Some(analysis), _) => Some(analysis.answer(&report)?),
+                    (None, wrote) => wrote.map(count_row).transpose()?,
+                };
+                if let Some(answer) = answer {
+                    self.say(ExecutionUpdate::Batch(answer)).await?;
                 }
                 self.say(ExecutionUpdate::Done(report)).await
             }
@@ -246,7 +267,7 @@ impl Runner {
         partitions: u32,
         determinism: Determinism,
         schema: SchemaRef,
-    ) -> Result<(JobReport, Outcome)> {
+    ) -> Result<Finished> {
         let source: Arc<dyn ExchangeSource> = self.shared.result_source()?;
         let mut reader = ResultReader::new(source, schema, partitions, determinism);
         let mut seen = None;
@@ -256,7 +277,7 @@ impl Runner {
             let state = state.await?;
             if let Some((outcome, report)) = state.ended {
                 guard.ended = true;
-                return Ok((report.as_ref().clone(), outcome));
+                return Ok(Finished { report: report.as_ref().clone(), outcome, wrote: None });
             }
             let Some((number, locations)) = state.ready else { continue };
             seen = Some(number);
@@ -275,37 +296,42 @@ impl Runner {
         }
     }
 
+    /// Lets a query run, and its rows go.
+    async fn discard(&self, job: JobId, mut guard: JobGuard) -> Result<Finished> {
+        let state = self.next_state(&mut guard, |state| state.ready.is_some()).await?;
+        if state.ended.is_none() {
+            self.tell(Input::Released { job }).await?;
+        }
+        self.wait_for_end(guard).await
+    }
+
+    /// Waits until everything is written and published.
     async fn write(
         &self,
         job: JobId,
         guard: JobGuard,
         sink: &PlannedSink,
         rows: oneshot::Receiver<u64>,
-    ) -> Result<(JobReport, Outcome)> {
+    ) -> Result<Finished> {
         let ended = self.wait_for_end(guard).await;
-        let completed = matches!(&ended, Ok((_, Outcome::Completed)));
+        let completed = matches!(&ended, Ok(Finished { outcome: Outcome::Completed, .. }));
         if !completed {
             // Attempts that are still being stopped find the write aborted and remove what they made.
             return self.abort_write(job, sink, ended).await;
         }
         let rows = rows.await.map_err(|_| Error::internal(format!("{job} has ended without a count of its rows")))?;
         self.written(sink, rows).await?;
-        ended
+        ended.map(|ended| Finished { wrote: Some(rows), ..ended })
     }
 
     /// A write whose job did not complete is decided against, unless it was decided for before: then it has succeeded.
-    async fn abort_write(
-        &self,
-        job: JobId,
-        sink: &PlannedSink,
-        ended: Result<(JobReport, Outcome)>,
-    ) -> Result<(JobReport, Outcome)> {
+    async fn abort_write(&self, job: JobId, sink: &PlannedSink, ended: Result<Finished>) -> Result<Finished> {
         match sink::abort(&sink.spec).await {
             Ok(Ending::Aborted) => ended,
             Ok(Ending::Published(summary)) => {
-                let report = ended.map(|(report, _)| report).unwrap_or_default();
+                let report = ended.map(|ended| ended.report).unwrap_or_default();
                 self.written(sink, summary.rows).await?;
-                Ok((report, Outcome::Completed))
+                Ok(Finished { report, outcome: Outcome::Completed, wrote: Some(summary.rows) })
             }
             Err(error) => {
                 tracing::warn!(%job, %error, "what the job wrote could not be removed");
@@ -314,7 +340,7 @@ impl Runner {
         }
     }
 
-    /// Tells the client how many rows were written, and makes the table of them if they are to be one.
+    /// Makes the table of the written rows, if they are to be one.
     async fn written(&self, sink: &PlannedSink, rows: u64) -> Result<()> {
         if let Some(table) = &sink.table {
             self.session.add_table(table, &sink.spec).await?;
@@ -322,15 +348,15 @@ impl Runner {
         if let Some(ticket) = &self.ticket {
             ticket.wrote(rows);
         }
-        self.say(ExecutionUpdate::Batch(count_row(rows)?)).await
+        Ok(())
     }
 
-    async fn wait_for_end(&self, mut guard: JobGuard) -> Result<(JobReport, Outcome)> {
+    async fn wait_for_end(&self, mut guard: JobGuard) -> Result<Finished> {
         loop {
             let state = self.next_state(&mut guard, |_| false).await?;
             if let Some((outcome, report)) = state.ended {
                 guard.ended = true;
-                return Ok((report.as_ref().clone(), outcome));
+                return Ok(Finished { report: report.as_ref().clone(), outcome, wrote: None });
             }
         }
     }

@@ -114,6 +114,7 @@ impl Shared {
             job: JobId(Uuid::new_v4().as_u128()),
             cluster: *self.shape.borrow(),
             nonce: Uuid::new_v4().as_u128(),
+            analyze: false,
         }
     }
 }

@@ -13,11 +13,14 @@ use datafusion::execution::memory_pool::MemoryPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_plan::metrics::Time;
+use datafusion::physical_plan::metrics::{MetricsSet, Time};
 use datafusion::physical_plan::repartition::BatchPartitioner;
 use datafusion::prelude::SessionConfig;
-use windrow_common::{AttemptId, BlobHash, Error, ExchangeId, ExchangeKind, Location, ReadMode, Result};
+use windrow_common::{
+    AttemptId, BlobHash, Error, ExchangeId, ExchangeKind, Location, OperatorMetrics, ReadMode, Result,
+};
 
+use crate::around::AroundExec;
 use crate::codec::splits::TaskSplits;
 use crate::codec::{AttemptInputs, StageDecoder, StageInstance};
 use crate::error::classify;
@@ -196,6 +199,19 @@ impl Attempt {
         self.instance.plan.is::<WriteExec>()
     }
 
+    /// What each operator has done so far, each before its inputs; what is put around operators is no operator.
+    pub fn operators(&self) -> Vec<OperatorMetrics> {
+        let mut operators = vec![];
+        let mut pending = vec![&self.instance.plan];
+        while let Some(plan) = pending.pop() {
+            if !plan.is::<AroundExec>() {
+                operators.push(plan.metrics().map(|metrics| metrics_of(&metrics)).unwrap_or_default());
+            }
+            pending.extend(plan.children().into_iter().rev());
+        }
+        operators
+    }
+
     /// Starts one of the attempt's partitions. Each may be started once.
     pub fn stream(&self, partition: u32) -> Result<SendableRecordBatchStream> {
         self.instance.plan.execute(partition as usize, Arc::clone(&self.context)).map_err(|e| classify(&e))
@@ -217,6 +233,16 @@ impl Attempt {
             return Err(Error::internal(format!("partition {target} of an output that has {output_partitions}")));
         }
         Ok(Divider::All(target))
+    }
+}
+
+fn metrics_of(metrics: &MetricsSet) -> OperatorMetrics {
+    let sum = |name: &str| metrics.sum_by_name(name).map_or(0, |sum| sum.as_usize() as u64);
+    OperatorMetrics {
+        rows: metrics.output_rows().map(|rows| rows as u64),
+        compute_nanos: metrics.elapsed_compute().unwrap_or(0) as u64,
+        spilled_bytes: metrics.spilled_bytes().unwrap_or(0) as u64,
+        scanned_bytes: sum("bytes_scanned"),
     }
 }
 

@@ -26,5 +26,6 @@ pub mod flight_session {
 }
 
 pub mod job;
+mod operators;
 pub mod protocol;
 pub mod report;

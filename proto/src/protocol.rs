@@ -12,6 +12,7 @@ use windrow_common::{
 };
 
 use crate::control as wire;
+use crate::operators::{operators_from_wire, operators_to_wire};
 use crate::status::{failure_from_wire, failure_to_wire, id_bytes, id_from_bytes};
 
 /// A required part that is missing or malformed.
@@ -134,6 +135,7 @@ fn status_to_wire(status: AttemptStatus) -> wire::report::Status {
             fetched_bytes: output.fetched_bytes,
             spilled_bytes: output.spilled_bytes,
             elapsed_micros: output.elapsed_micros,
+            operators: operators_to_wire(&output.operators),
         }),
     }
 }
@@ -156,6 +158,7 @@ fn status_from_wire(status: wire::report::Status) -> Result<AttemptStatus> {
                 fetched_bytes: output.fetched_bytes,
                 spilled_bytes: output.spilled_bytes,
                 elapsed_micros: output.elapsed_micros,
+                operators: operators_from_wire(&output.operators),
             })
         }
     })
@@ -323,6 +326,8 @@ fn location_from_wire(location: wire::Location) -> Result<Location> {
 
 #[cfg(test)]
 mod tests {
+    use windrow_common::OperatorMetrics;
+
     use super::*;
 
     #[test]
@@ -371,6 +376,12 @@ mod tests {
                 fetched_bytes: 3,
                 spilled_bytes: 4,
                 elapsed_micros: 5,
+                operators: vec![OperatorMetrics {
+                    rows: Some(6),
+                    compute_nanos: 7,
+                    spilled_bytes: 8,
+                    scanned_bytes: 9,
+                }],
             }),
         ] {
             let message = ToCoordinator::Report {

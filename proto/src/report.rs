@@ -3,6 +3,7 @@
 use windrow_common::{JobId, JobReport, Result, StageId, StageReport, WorkerId};
 
 use crate::control as wire;
+use crate::operators::{operators_from_wire, operators_to_wire};
 use crate::protocol::id;
 use crate::status::id_bytes;
 
@@ -27,6 +28,7 @@ fn stage_to_wire(stage: &StageReport) -> wire::StageReport {
         fetched_bytes: stage.fetched_bytes,
         spilled_bytes: stage.spilled_bytes,
         busy_micros: stage.busy_micros,
+        operators: operators_to_wire(&stage.operators),
     }
 }
 
@@ -51,5 +53,6 @@ fn stage_from_wire(stage: wire::StageReport) -> Result<StageReport> {
         fetched_bytes: stage.fetched_bytes,
         spilled_bytes: stage.spilled_bytes,
         busy_micros: stage.busy_micros,
+        operators: operators_from_wire(&stage.operators),
     })
 }

@@ -123,6 +123,7 @@ impl Runner {
             fetched_bytes: fetched.load(Ordering::Relaxed),
             spilled_bytes: summary.spilled_bytes,
             elapsed_micros: 0,
+            operators: attempt.operators(),
         };
         let scalar = assignment.output == ExchangeKind::Scalar;
         if scalar && output.rows() > 1 {

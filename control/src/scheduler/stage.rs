@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use windrow_common::{AttemptId, Error, ExchangeKind, Location, OutputReport, ReadMode, Stage, StageReport, WorkerId};
+use windrow_common::{
+    AttemptId, Error, ExchangeKind, Location, OperatorMetrics, OutputReport, ReadMode, Stage, StageReport, WorkerId,
+};
 
 use super::task::TaskState;
 
@@ -53,6 +55,7 @@ pub(crate) struct StageState {
     pub(crate) fetched_bytes: u64,
     pub(crate) spilled_bytes: u64,
     pub(crate) busy_micros: u64,
+    pub(crate) operators: Vec<OperatorMetrics>,
 }
 
 impl StageState {
@@ -80,6 +83,7 @@ impl StageState {
             fetched_bytes: 0,
             spilled_bytes: 0,
             busy_micros: 0,
+            operators: Vec::new(),
         }
     }
 
@@ -95,6 +99,12 @@ impl StageState {
         self.spilled_bytes = self.spilled_bytes.saturating_add(output.spilled_bytes);
         self.busy_micros = self.busy_micros.saturating_add(output.elapsed_micros);
         self.workers.insert(worker);
+        if self.operators.len() < output.operators.len() {
+            self.operators.resize(output.operators.len(), OperatorMetrics::default());
+        }
+        for (sum, operator) in self.operators.iter_mut().zip(&output.operators) {
+            sum.add(operator);
+        }
     }
 
     /// Whether everything that anybody will need of the task's accepted output is here, so that it outlives its worker.
@@ -116,6 +126,7 @@ impl StageState {
             fetched_bytes: self.fetched_bytes,
             spilled_bytes: self.spilled_bytes,
             busy_micros: self.busy_micros,
+            operators: self.operators.clone(),
         }
     }
 }

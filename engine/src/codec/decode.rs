@@ -26,10 +26,12 @@ use sha2::{Digest, Sha256};
 use windrow_common::{BlobHash, ExchangeId};
 
 use super::encode::file_scan;
+use super::equalities::equality_from_message;
 use super::messages::{ExchangeNode, MappingKind, Node, NodeKind, ScanNode, StageBlob};
 use super::splits::TaskSplits;
+use super::windows;
 use crate::around::AroundExec;
-use crate::exchange::reader::{BoundInput, ExchangeReaderExec, Mapping};
+use crate::exchange::reader::{BoundInput, ExchangeReaderExec, Kept, Mapping};
 use crate::sink::{SinkSpec, WriteExec};
 
 /// What one attempt may read.
@@ -125,6 +127,12 @@ impl InstanceDecoder<'_> {
         match node.kind {
             Some(NodeKind::Scan(scan)) => self.decode_scan(&scan, ctx),
             Some(NodeKind::Exchange(exchange)) => self.decode_reader(&exchange, ctx),
+            Some(NodeKind::Reversed(node)) => {
+                let [input] = extension.inputs.as_slice() else {
+                    return internal_err!("window functions that are turned round need one operator");
+                };
+                windows::turn(&self.proto_to_execution_plan(input, ctx)?, &node.reversed)
+            }
             Some(NodeKind::Write(spec)) => {
                 let [input] = extension.inputs.as_slice() else {
                     return internal_err!("a write operator needs one input");
@@ -185,7 +193,9 @@ impl InstanceDecoder<'_> {
             MappingKind::Unspecified => return internal_err!("an exchange of a stage's plan has no mapping"),
         };
         let exchange = ExchangeId(node.exchange);
-        let reader = ExchangeReaderExec::new(exchange, schema, mapping, partitioning, orderings);
+        let equalities = node.equalities.iter().map(|e| equality_from_message(e, &schema)).collect::<Result<_>>()?;
+        let kept = Kept { orderings, equalities };
+        let reader = ExchangeReaderExec::try_new(exchange, schema, mapping, partitioning, kept)?;
         match self.inputs.exchanges.get(&exchange) {
             Some(input) => Ok(Arc::new(reader.bind(input.clone()))),
             None if self.unbound => Ok(Arc::new(reader)),

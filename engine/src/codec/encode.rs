@@ -11,9 +11,7 @@ use datafusion::datasource::source::DataSourceExec;
 use datafusion::logical_expr::physical_planning_context::ScalarSubqueryResults;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::scalar_subquery::ScalarSubqueryExpr;
-use datafusion::physical_expr::window::WindowExpr;
 use datafusion::physical_plan::limit::GlobalLimitExec;
-use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use datafusion_proto::physical_plan::to_proto::{
     serialize_partitioning, serialize_physical_expr_with_converter, serialize_physical_sort_exprs,
@@ -26,7 +24,9 @@ use datafusion_proto::protobuf::{self, physical_expr_node::ExprType, physical_pl
 use prost::Message;
 use windrow_common::{ExchangeId, limits};
 
-use super::messages::{ExchangeNode, MappingKind, Node, NodeKind, ScanNode, Setting, StageBlob};
+use super::equalities::equality_to_message;
+use super::messages::{ExchangeNode, MappingKind, Node, NodeKind, ReversedNode, ScanNode, Setting, StageBlob};
+use super::windows::{Written, check_windows, keep_ignore_nulls, turned_back};
 use crate::error::external;
 use crate::exchange::reader::{ExchangeReaderExec, Mapping};
 use crate::expression_depth;
@@ -150,47 +150,6 @@ fn check_counts(node: &Arc<dyn ExecutionPlan>) -> Result<()> {
     Ok(())
 }
 
-/// datafusion-proto has no place for the filter of a window function, nor for one that the planner turned round to save a
-/// sort: the first would be lost, the second turned back.
-fn check_windows(node: &Arc<dyn ExecutionPlan>) -> Result<()> {
-    let any = |what| windows_of(node).iter().any(|window| mentions(window, what));
-    if any("filter: Some(") {
-        return not_impl_err!(
-            "FILTER (WHERE …) of a window function does not exist yet; write CASE WHEN … THEN … END as its argument"
-        );
-    }
-    if any("is_reversed: true") {
-        return not_impl_err!(
-            "window functions (lag, lead, nth_value) over the same columns in opposite orders cannot run in one \
-             SELECT yet; put one of them into a subquery of its own"
-        );
-    }
-    Ok(())
-}
-
-fn windows_of(node: &Arc<dyn ExecutionPlan>) -> &[Arc<dyn WindowExpr>] {
-    if let Some(window) = node.downcast_ref::<WindowAggExec>() {
-        window.window_expr()
-    } else if let Some(window) = node.downcast_ref::<BoundedWindowAggExec>() {
-        window.window_expr()
-    } else {
-        &[]
-    }
-}
-
-/// What a window function keeps private is seen only in its debug form.
-fn mentions(window: &Arc<dyn WindowExpr>, what: &str) -> bool {
-    format!("{window:?}").contains(what)
-}
-
-/// datafusion-proto forgets IGNORE NULLS of window functions, though it reads it.
-fn keep_ignore_nulls(plan: &Arc<dyn ExecutionPlan>, node: &mut protobuf::PhysicalPlanNode) {
-    let Some(PhysicalPlanType::Window(message)) = &mut node.physical_plan_type else { return };
-    for (window, message) in windows_of(plan).iter().zip(&mut message.window_expr) {
-        message.ignore_nulls |= mentions(window, "ignore_nulls: true");
-    }
-}
-
 #[derive(Default)]
 struct EncoderState {
     scans: Vec<Arc<dyn ExecutionPlan>>,
@@ -259,6 +218,7 @@ impl StageEncoder<'_> {
                 orderings,
                 mapping: mapping.into(),
                 owners,
+                equalities: reader.equalities().iter().map(equality_to_message).collect::<Result<_>>()?,
             })),
         })
     }
@@ -307,6 +267,9 @@ impl PhysicalProtoConverterExtension for StageEncoder<'_> {
             let spec = serde_json::to_string(write.spec())
                 .map_err(|e| internal_datafusion_err!("a sink cannot be encoded: {e}"))?;
             Node { kind: Some(NodeKind::Write(spec)) }
+        } else if let Some(Written { operator, reversed }) = turned_back(plan)? {
+            inputs.push(self.execution_plan_to_proto(&operator, codec)?);
+            Node { kind: Some(NodeKind::Reversed(ReversedNode { reversed })) }
         } else {
             let mut node =
                 protobuf::PhysicalPlanNode::try_from_physical_plan_with_converter(Arc::clone(plan), codec, self)?;

@@ -26,7 +26,7 @@ pub struct Setting {
 /// An operator of ours, or a leaf without its data, inside an extension node.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Node {
-    #[prost(oneof = "NodeKind", tags = "1, 2, 3")]
+    #[prost(oneof = "NodeKind", tags = "1, 2, 3, 4")]
     pub kind: Option<NodeKind>,
 }
 
@@ -39,6 +39,15 @@ pub enum NodeKind {
     Exchange(ExchangeNode),
     #[prost(string, tag = "3")]
     Write(String),
+    #[prost(message, tag = "4")]
+    Reversed(ReversedNode),
+}
+
+/// Says of the only input, an operator of window functions, which of them are to be turned round.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct ReversedNode {
+    #[prost(bool, repeated, tag = "1")]
+    pub reversed: Vec<bool>,
 }
 
 /// A scan of files without its files.
@@ -76,6 +85,21 @@ pub struct ExchangeNode {
     pub mapping: i32,
     #[prost(uint32, repeated, tag = "6")]
     pub owners: Vec<u32>,
+    #[prost(message, repeated, tag = "7")]
+    pub equalities: Vec<Equality>,
+}
+
+/// Columns that are equal in every row.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Equality {
+    #[prost(uint32, repeated, tag = "1")]
+    pub columns: Vec<u32>,
+    /// Whether they have one value in each partition.
+    #[prost(bool, tag = "2")]
+    pub constant: bool,
+    /// An encoded `ScalarValue`: the value that they have in all partitions.
+    #[prost(bytes = "vec", optional, tag = "3")]
+    pub value: Option<Vec<u8>>,
 }
 
 /// How partitions map to producers.

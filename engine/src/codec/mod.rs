@@ -9,8 +9,10 @@
 
 pub mod decode;
 pub mod encode;
+mod equalities;
 mod messages;
 pub mod splits;
+mod windows;
 
 pub use decode::{AttemptInputs, StageDecoder, StageInstance};
 pub use encode::{EncodedStage, OutputDivision, ScalarBinding, encode_stage};

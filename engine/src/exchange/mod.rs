@@ -5,6 +5,7 @@
 
 pub mod block;
 pub mod client;
+pub mod equalities;
 pub mod reader;
 pub mod source;
 

@@ -13,9 +13,13 @@ use datafusion::common::{Result, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{EquivalenceProperties, LexOrdering, Partitioning};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, SchedulingType};
+use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder, MetricsSet};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, ReplaceChildrenOptions};
+use futures::TryStreamExt;
 use windrow_common::{ExchangeId, Location};
 
+use super::equalities::{self, EqualColumns};
 use super::source::{ExchangeSource, ReadRequest};
 use crate::operator::holds_no_expressions;
 
@@ -31,6 +35,15 @@ pub enum Mapping {
     },
     /// The only partition of the leaf is everything that all producers made.
     Broadcast,
+}
+
+/// What an exchange keeps of the properties of the rows that went into it.
+#[derive(Clone, Debug, Default)]
+pub struct Kept {
+    /// Orders of each partition.
+    pub orderings: Vec<LexOrdering>,
+    /// Equal and constant columns.
+    pub equalities: Vec<EqualColumns>,
 }
 
 /// What an attempt may read.
@@ -50,23 +63,29 @@ pub struct ExchangeReaderExec {
     exchange: ExchangeId,
     mapping: Mapping,
     bound: Option<BoundInput>,
+    equalities: Vec<EqualColumns>,
     properties: Arc<PlanProperties>,
+    metrics: ExecutionPlanMetricsSet,
 }
 
 impl ExchangeReaderExec {
     /// A leaf with this partitioning, whose partitions are ordered as given (only `Forward` keeps an order).
-    pub fn new(
+    pub fn try_new(
         exchange: ExchangeId,
         schema: SchemaRef,
         mapping: Mapping,
         partitioning: Partitioning,
-        orderings: Vec<LexOrdering>,
-    ) -> Self {
-        let equivalences = EquivalenceProperties::new_with_orderings(schema, orderings);
+        kept: Kept,
+    ) -> Result<Self> {
+        let Kept { orderings, equalities } = kept;
+        let group = equalities::group(&equalities, &schema);
+        let mut equivalences = EquivalenceProperties::new_with_orderings(schema, orderings);
+        equivalences.add_equivalence_group(group)?;
         let properties =
             PlanProperties::new(equivalences, partitioning, EmissionType::Incremental, Boundedness::Bounded)
                 .with_scheduling_type(SchedulingType::Cooperative);
-        Self { exchange, mapping, bound: None, properties: Arc::new(properties) }
+        let metrics = ExecutionPlanMetricsSet::new();
+        Ok(Self { exchange, mapping, bound: None, equalities, properties: Arc::new(properties), metrics })
     }
 
     /// The same leaf, able to run.
@@ -89,6 +108,11 @@ impl ExchangeReaderExec {
     /// The orderings that its partitions keep.
     pub fn orderings(&self) -> Vec<LexOrdering> {
         self.properties.eq_properties.oeq_class().iter().cloned().collect()
+    }
+
+    /// What is known of its columns' values.
+    pub fn equalities(&self) -> &[EqualColumns] {
+        &self.equalities
     }
 
     fn request(&self, partition: usize, input: &BoundInput) -> Result<ReadRequest> {
@@ -170,6 +194,13 @@ impl ExecutionPlan for ExchangeReaderExec {
         let Some(input) = &self.bound else {
             return internal_err!("{} is read without an attempt", self.exchange);
         };
-        Ok(input.source.read(self.request(partition, input)?))
+        let read = input.source.read(self.request(partition, input)?);
+        let rows = MetricBuilder::new(&self.metrics).output_rows(partition);
+        let counted = read.inspect_ok(move |batch| rows.add(batch.num_rows()));
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), counted)))
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
     }
 }

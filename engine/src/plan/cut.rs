@@ -16,7 +16,8 @@ use windrow_common::{ExchangeId, ExchangeKind, limits};
 use super::leaves::partition_count;
 use super::rules::{Rule, rule_of};
 use crate::codec::{OutputDivision, ScalarBinding};
-use crate::exchange::reader::{ExchangeReaderExec, Mapping};
+use crate::exchange::equalities;
+use crate::exchange::reader::{ExchangeReaderExec, Kept, Mapping};
 
 /// A stage before it is encoded.
 #[derive(Debug)]
@@ -140,8 +141,9 @@ impl CutPlan {
         let partitioning = Partitioning::Hash(keys.clone(), partitions);
         // The parts of a single partition arrive in the order in which they were written.
         let orderings = if child.single_partition() { orderings_of(&child.plan) } else { vec![] };
+        let kept = Kept { orderings, equalities: equalities::of(&child.plan, false) };
         let exchange = self.push(child, ExchangeKind::Shuffle, OutputDivision::Hash(keys), partitions as u32)?;
-        let reader = ExchangeReaderExec::new(exchange, schema, Mapping::Shuffle, partitioning, orderings);
+        let reader = ExchangeReaderExec::try_new(exchange, schema, Mapping::Shuffle, partitioning, kept)?;
         Ok(Fragment { plan: Arc::new(reader), spread: true })
     }
 
@@ -201,19 +203,20 @@ impl CutPlan {
     fn forward(&mut self, fragment: Fragment, kind: ExchangeKind) -> Result<Fragment> {
         let schema = fragment.plan.schema();
         let partitioning = fragment.plan.output_partitioning().clone();
-        let orderings = orderings_of(&fragment.plan);
+        let kept = Kept { orderings: orderings_of(&fragment.plan), equalities: equalities::of(&fragment.plan, true) };
         let partitions = partition_count(&fragment.plan);
         let exchange = self.push(fragment, kind, OutputDivision::AsIs, partitions)?;
         let owners = self.owners(exchange, partitions);
-        let reader = ExchangeReaderExec::new(exchange, schema, Mapping::Forward { owners }, partitioning, orderings);
+        let reader = ExchangeReaderExec::try_new(exchange, schema, Mapping::Forward { owners }, partitioning, kept)?;
         Ok(Fragment { plan: Arc::new(reader), spread: true })
     }
 
     fn broadcast(&mut self, fragment: Fragment) -> Result<Fragment> {
         let schema = fragment.plan.schema();
+        let kept = Kept { orderings: vec![], equalities: equalities::of(&fragment.plan, false) };
         let exchange = self.push(fragment, ExchangeKind::Broadcast, OutputDivision::AsIs, 1)?;
         let partitioning = Partitioning::UnknownPartitioning(1);
-        let reader = ExchangeReaderExec::new(exchange, schema, Mapping::Broadcast, partitioning, vec![]);
+        let reader = ExchangeReaderExec::try_new(exchange, schema, Mapping::Broadcast, partitioning, kept)?;
         Ok(Fragment { plan: Arc::new(reader), spread: true })
     }
 

@@ -47,7 +47,7 @@ impl EngineSession {
         let (kind, columns) = match logical {
             LogicalPlan::Copy(_) | LogicalPlan::Dml(_) => (StatementKind::Update, count_schema()),
             LogicalPlan::Ddl(DdlStatement::CreateMemoryTable(_)) => (StatementKind::Update, count_schema()),
-            LogicalPlan::Explain(_) => (StatementKind::Query, explaining::schema()),
+            LogicalPlan::Explain(_) | LogicalPlan::Analyze(_) => (StatementKind::Query, explaining::schema()),
             execute @ LogicalPlan::Statement(Statement::Execute(_)) => {
                 (StatementKind::Query, self.columns_of(&self.prepared(execute).await?)?)
             }

@@ -38,6 +38,7 @@ use windrow_common::{BlobHash, JobId, Result, StageGraph};
 
 pub use definitions::quote_identifier;
 pub use description::{Description, StatementKind};
+pub use explaining::Analysis;
 pub use ingest::{IfExists, IfMissing, IngestTarget};
 pub use listing::ListedTable;
 pub use names::TEMPORARY;
@@ -46,6 +47,9 @@ pub use writes::{count_row, count_schema};
 
 use crate::error::classify;
 use crate::plan::cost::ClusterShape;
+use crate::plan::multiset::Multiset;
+use crate::plan::set_comparison::NamedComparison;
+use crate::plan::window_filter::WindowFilter;
 use crate::sink::SinkSpec;
 use names::SessionCatalog;
 use settings::WindrowOptions;
@@ -85,6 +89,9 @@ impl Engine {
             .with_runtime_env(Arc::clone(&self.runtime))
             .with_catalog_list(catalogs)
             .with_default_features()
+            .with_analyzer_rule(Arc::new(WindowFilter))
+            .with_analyzer_rule(Arc::new(NamedComparison))
+            .with_analyzer_rule(Arc::new(Multiset))
             .build();
         let context = SessionContext::new_with_state(state);
         let temporary = Temporary::new(&self.warehouse, &context.session_id());
@@ -131,6 +138,8 @@ pub struct PlanContext {
     pub cluster: ClusterShape,
     /// 128 random bits, for what the statement writes.
     pub nonce: u128,
+    /// Whether the answer is to say what the job has done.
+    pub analyze: bool,
 }
 
 /// What a statement turned out to be.
@@ -160,6 +169,8 @@ pub struct PlannedJob {
     pub sink: Option<PlannedSink>,
     /// The settings of its session that are not the defaults, by name.
     pub settings: Vec<(String, String)>,
+    /// Makes the answer, instead of the rows, if the job is run to be explained.
+    pub analysis: Option<Analysis>,
 }
 
 /// What a job writes, and what becomes of it.

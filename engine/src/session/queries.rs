@@ -7,7 +7,7 @@ use windrow_common::{Result, limits};
 
 use super::settings::{FastPath, WindrowOptions};
 use super::sink_plan::write_operator;
-use super::{EngineSession, PlanContext, Planned, PlannedJob, PlannedSink};
+use super::{Analysis, EngineSession, PlanContext, Planned, PlannedJob, PlannedSink};
 use crate::error::classify;
 use crate::plan::cost::{self, Costs};
 use crate::plan::cut::{self, CutPlan};
@@ -37,6 +37,7 @@ impl EngineSession {
             schema: planned,
             sink: None,
             settings: self.changed_settings(),
+            analysis: context.analyze.then(|| Analysis::new(&alternatives)).transpose()?,
         };
         Ok(Planned::Job(Box::new(job)))
     }

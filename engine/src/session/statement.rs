@@ -58,11 +58,12 @@ impl EngineSession {
         Ok(logical)
     }
 
-    async fn plan_logical(&self, logical: LogicalPlan, context: PlanContext) -> Result<Planned> {
+    pub(super) async fn plan_logical(&self, logical: LogicalPlan, context: PlanContext) -> Result<Planned> {
         match logical {
             LogicalPlan::Explain(explain) => self.explain(&explain.plan, &context).await,
-            LogicalPlan::Analyze(_) => {
-                Err(Error::new(ErrorKind::Unsupported, "EXPLAIN ANALYZE does not exist yet; EXPLAIN does"))
+            LogicalPlan::Analyze(analyze) => {
+                // What is explained is itself any statement.
+                Box::pin(self.explain_analyze(Arc::unwrap_or_clone(analyze.input), &context)).await
             }
             LogicalPlan::Copy(copy) => self.write(sink_plan::copy(&self.engine, copy, &context)?, &context).await,
             LogicalPlan::Dml(dml) => self.write(sink_plan::insert(&self.engine, dml, &context)?, &context).await,

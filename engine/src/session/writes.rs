@@ -7,7 +7,7 @@ use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use windrow_common::{Error, Result};
 
 use super::sink_plan::WritePlan;
-use super::{EngineSession, PlanContext, Planned, PlannedJob};
+use super::{Analysis, EngineSession, PlanContext, Planned, PlannedJob};
 use crate::sink;
 
 impl EngineSession {
@@ -22,6 +22,7 @@ impl EngineSession {
             schema: count_schema(),
             sink: Some(write.sink),
             settings: self.changed_settings(),
+            analysis: context.analyze.then(|| Analysis::new(&alternatives)).transpose()?,
         })))
     }
 }

@@ -90,7 +90,7 @@ impl Stages {
     /// Plans a statement for three workers of one core.
     pub async fn plan(&self, sql: &str) -> Result<Option<PlannedJob>> {
         let cluster = ClusterShape { slots: 3, largest: 1 };
-        match self.session.plan(sql, PlanContext { job: JobId(1), cluster, nonce: 1 }).await? {
+        match self.session.plan(sql, PlanContext { job: JobId(1), cluster, nonce: 1, analyze: false }).await? {
             Planned::Done { .. } => Ok(None),
             Planned::Job(job) => Ok(Some(*job)),
         }
