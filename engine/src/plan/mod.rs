@@ -18,5 +18,6 @@ pub mod multiset;
 pub mod physical;
 pub mod rules;
 pub mod set_comparison;
+pub mod subquery_value;
 pub mod verify;
 pub mod window_filter;

@@ -49,6 +49,7 @@ use crate::error::classify;
 use crate::plan::cost::ClusterShape;
 use crate::plan::multiset::Multiset;
 use crate::plan::set_comparison::NamedComparison;
+use crate::plan::subquery_value::SubqueryValue;
 use crate::plan::window_filter::WindowFilter;
 use crate::sink::SinkSpec;
 use names::SessionCatalog;
@@ -90,6 +91,7 @@ impl Engine {
             .with_catalog_list(catalogs)
             .with_default_features()
             .with_analyzer_rule(Arc::new(WindowFilter))
+            .with_analyzer_rule(Arc::new(SubqueryValue))
             .with_analyzer_rule(Arc::new(NamedComparison))
             .with_analyzer_rule(Arc::new(Multiset))
             .build();
