@@ -9,6 +9,7 @@ pub mod error;
 pub mod exchange;
 mod expression_depth;
 pub mod frame;
+pub mod interrupt;
 mod operator;
 pub mod plan;
 pub mod runtime;

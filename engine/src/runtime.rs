@@ -26,6 +26,7 @@ use crate::codec::{AttemptInputs, StageDecoder, StageInstance};
 use crate::error::classify;
 use crate::exchange::ExchangeSource;
 use crate::exchange::reader::BoundInput;
+use crate::interrupt::Interrupt;
 use crate::scalar::scalar_value;
 use crate::session::settings::WindrowOptions;
 use crate::sink::{AttemptContext, WriteExec};
@@ -61,6 +62,8 @@ pub struct AttemptSpec<'a> {
     pub source: Arc<dyn ExchangeSource>,
     /// Its memory.
     pub pool: Arc<dyn MemoryPool>,
+    /// Whether it is to stop.
+    pub interrupt: Interrupt,
 }
 
 /// A worker's part of the engine.
@@ -100,6 +103,7 @@ impl StageRuntime {
         let context = state.task_ctx().as_ref().clone_with(config, runtime);
         let mut inputs = AttemptInputs {
             splits: TaskSplits::decode(spec.splits).map_err(|e| classify(&e))?,
+            interrupt: spec.interrupt,
             ..AttemptInputs::default()
         };
         for input in spec.inputs {

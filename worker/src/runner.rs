@@ -15,6 +15,7 @@ use windrow_common::time::Clock;
 use windrow_common::{AttemptId, Error, ErrorKind, ExchangeKind, OutputReport, Result, limits};
 use windrow_engine::error::classify;
 use windrow_engine::exchange::block::encode_inline;
+use windrow_engine::interrupt::Interrupt;
 use windrow_engine::runtime::{Attempt, AttemptInput, AttemptSpec, StageRuntime};
 use windrow_engine::scalar::too_many_rows;
 
@@ -113,9 +114,10 @@ impl Runner {
         let _reserved = unless(stop, self.reserve(assignment.memory)).await?;
         let blob = unless(stop, self.plans.get(assignment.plan)).await?;
         let fetched = Arc::new(AtomicU64::new(0));
-        let attempt = Arc::new(self.prepare(&assignment, &blob, &fetched)?);
+        let interrupt = Interrupt::default();
+        let attempt = Arc::new(self.prepare(&assignment, &blob, &fetched, interrupt.clone())?);
         let writer = self.store.writer(assignment.task.job, assignment.attempt, assignment.output_partitions)?;
-        let writer = run_partitions(attempt.clone(), &assignment, writer, stop).await?;
+        let writer = run_partitions(attempt.clone(), &assignment, writer, (stop, &interrupt)).await?;
         let summary = writer.finish().await?;
         let mut output = OutputReport {
             partitions: summary.partitions,
@@ -145,7 +147,13 @@ impl Runner {
         self.reservations.acquire_many(wanted).await.map_err(|_| Error::cancelled())
     }
 
-    fn prepare(&self, assignment: &Assignment, blob: &[u8], fetched: &Arc<AtomicU64>) -> Result<Attempt> {
+    fn prepare(
+        &self,
+        assignment: &Assignment,
+        blob: &[u8],
+        fetched: &Arc<AtomicU64>,
+        interrupt: Interrupt,
+    ) -> Result<Attempt> {
         let inputs = assignment
             .inputs
             .iter()
@@ -163,6 +171,7 @@ impl Runner {
             inputs,
             source: Arc::new(self.exchange.for_attempt(Arc::clone(fetched))),
             pool: self.budget.attempt_pool(assignment.task.to_string()),
+            interrupt,
         })
     }
 
@@ -202,7 +211,7 @@ async fn run_partitions(
     attempt: Arc<Attempt>,
     assignment: &Assignment,
     writer: OutputWriter,
-    stop: &CancellationToken,
+    (stop, interrupt): (&CancellationToken, &Interrupt),
 ) -> Result<OutputWriter> {
     let writer = Arc::new(Mutex::new(writer));
     let mut running = JoinSet::new();
@@ -212,6 +221,9 @@ async fn run_partitions(
         running.spawn(run_partition(attempt, partition, output, output_partitions, writer));
     }
     let joined = unless(stop, join_all(&mut running)).await;
+    if joined.is_err() {
+        interrupt.raise();
+    }
     running.shutdown().await;
     joined?;
     drop(attempt);

@@ -75,7 +75,8 @@ fn a_script_runs_once_under_its_key_and_tells_how_it_went() {
     let text = format!(
         "CREATE EXTERNAL TABLE IF NOT EXISTS l STORED AS PARQUET LOCATION '{}';\n
          -- twice
-         COPY l TO '{target}/' STORED AS PARQUET;\nCOPY l TO '{target}/' STORED AS PARQUET",
+         COPY l TO '{target}/' STORED AS PARQUET;
+         COPY l TO '{target}/' STORED AS PARQUET OPTIONS (mode 'append')",
         lineitem()
     );
     let script = place.script("nightly.sql", &text);

@@ -32,6 +32,7 @@ use super::splits::TaskSplits;
 use super::windows;
 use crate::around::AroundExec;
 use crate::exchange::reader::{BoundInput, ExchangeReaderExec, Kept, Mapping};
+use crate::interrupt::{Interrupt, interruptible};
 use crate::sink::{SinkSpec, WriteExec};
 
 /// What one attempt may read.
@@ -43,6 +44,8 @@ pub struct AttemptInputs {
     pub exchanges: BTreeMap<ExchangeId, BoundInput>,
     /// The values of scalar exchanges.
     pub scalars: BTreeMap<ExchangeId, ScalarValue>,
+    /// Whether it is to stop.
+    pub interrupt: Interrupt,
 }
 
 /// A decoded blob: the message, not yet an instance.
@@ -239,8 +242,10 @@ impl PhysicalProtoConverterExtension for InstanceDecoder<'_> {
             return self.decode_node(extension, ctx);
         }
         let plan = proto.try_into_physical_plan_with_context(ctx, self)?;
-        let joins = plan.children().len() > 1;
-        Ok(if joins && !self.unbound { Arc::new(AroundExec::yielding(plan)) } else { plan })
+        if self.unbound || plan.children().len() < 2 {
+            return Ok(plan);
+        }
+        Ok(Arc::new(AroundExec::yielding(interruptible(plan, &self.inputs.interrupt)?)))
     }
 
     fn execution_plan_to_proto(
