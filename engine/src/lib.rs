@@ -16,4 +16,5 @@ pub mod scalar;
 mod scanned_files;
 pub mod session;
 pub mod sink;
+mod stopping;
 mod yielding;

@@ -26,6 +26,7 @@ use crate::exchange::reader::BoundInput;
 use crate::scalar::scalar_value;
 use crate::session::settings::WindrowOptions;
 use crate::sink::{AttemptContext, WriteExec};
+use crate::stopping::Stop;
 
 /// Session states kept, one for each different set of settings.
 const MAX_STATES: usize = 64;
@@ -112,7 +113,7 @@ impl StageRuntime {
             }
         }
         let instance = decoder.instantiate(&context, &inputs, false).map_err(|e| classify(&e))?;
-        Ok(Attempt { instance, context: Arc::new(context) })
+        Ok(Attempt { instance, context: Arc::new(context), stop: inputs.stop })
     }
 
     /// The functions and settings under which a plan was made. Plans made under the same settings share them.
@@ -183,12 +184,18 @@ fn scalar_of(input: &AttemptInput) -> Result<datafusion::common::ScalarValue> {
 pub struct Attempt {
     instance: StageInstance,
     context: Arc<TaskContext>,
+    stop: Stop,
 }
 
 impl Attempt {
     /// The schema of its rows.
     pub fn schema(&self) -> SchemaRef {
         self.instance.plan.schema()
+    }
+
+    /// Nobody wants its rows any more. Operators that go on for long without letting go of their thread end with an error.
+    pub fn stop(&self) {
+        self.stop.stop();
     }
 
     /// Whether its rows name written files, which the commit reads from the report.

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use windrow_common::protocol::Assignment;
 use windrow_common::time::Clock;
-use windrow_common::{AttemptId, Error, ErrorKind, ExchangeKind, OutputReport, Result, limits};
+use windrow_common::{AttemptId, Error, ErrorKind, ExchangeKind, Gauge, OutputReport, Result, limits};
 use windrow_engine::error::classify;
 use windrow_engine::exchange::block::encode_inline;
 use windrow_engine::runtime::{Attempt, AttemptInput, AttemptSpec, StageRuntime};
@@ -68,6 +68,7 @@ pub struct Runner {
     exchange: WorkerExchange,
     /// What attempts have reserved of the budget, in [`RESERVATION_UNIT`]s.
     reservations: Semaphore,
+    attempts: Gauge,
 }
 
 /// Granularity of reservations.
@@ -84,13 +85,26 @@ impl Runner {
     ) -> Result<Self> {
         let runtime = StageRuntime::new(Some(store.scratch()))?;
         let reservations = Semaphore::new(units(budget.limit()) as usize);
-        Ok(Self { cpu, plans, runtime, store, budget, exchange, reservations })
+        let attempts = Gauge::default();
+        Ok(Self { cpu, plans, runtime, store, budget, exchange, reservations, attempts })
+    }
+
+    /// Attempts that run or are being stopped.
+    pub fn attempts(&self) -> u64 {
+        self.attempts.get()
+    }
+
+    /// Plans that are kept, and their bytes.
+    pub fn plans(&self) -> (u64, u64) {
+        self.plans.kept()
     }
 
     /// Starts an attempt; its end comes over `ended`, exactly once.
     pub fn start(self: &Arc<Self>, assignment: Assignment, stop: CancellationToken, ended: mpsc::Sender<Ended>) {
         let runner = Arc::clone(self);
+        let counted = self.attempts.enter();
         self.cpu.spawn(async move {
+            let _counted = counted;
             let attempt = assignment.attempt;
             let task = assignment.task;
             let end = match AssertUnwindSafe(runner.run(assignment, &stop)).catch_unwind().await {
@@ -116,7 +130,7 @@ impl Runner {
         let attempt = Arc::new(self.prepare(&assignment, &blob, &fetched)?);
         let writer = self.store.writer(assignment.task.job, assignment.attempt, assignment.output_partitions)?;
         let writer = run_partitions(attempt.clone(), &assignment, writer, stop).await?;
-        let summary = writer.finish().await?;
+        let summary = unless(stop, writer.finish()).await?;
         let mut output = OutputReport {
             partitions: summary.partitions,
             inline: None,
@@ -131,7 +145,7 @@ impl Runner {
         let must = scalar || attempt.writes_files();
         let small = output.bytes() <= limits::INLINE_OUTPUT_BYTES as u64;
         if must || (assignment.inline && small) {
-            output.inline = self.inline(&assignment, &attempt, must).await?;
+            output.inline = unless(stop, self.inline(&assignment, &attempt, must)).await?;
         }
         output.elapsed_micros = clock.now().0;
         Ok(output)
@@ -211,6 +225,8 @@ async fn run_partitions(
         running.spawn(run_partition(attempt, partition, output, output_partitions, writer));
     }
     let joined = unless(stop, join_all(&mut running)).await;
+    // Before they are waited for: some let go of their thread only now and then.
+    attempt.stop();
     running.shutdown().await;
     joined?;
     drop(attempt);

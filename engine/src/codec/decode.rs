@@ -31,6 +31,7 @@ use super::splits::TaskSplits;
 use crate::around::AroundExec;
 use crate::exchange::reader::{BoundInput, ExchangeReaderExec, Mapping};
 use crate::sink::{SinkSpec, WriteExec};
+use crate::stopping::{Stop, stoppable};
 
 /// What one attempt may read.
 #[derive(Debug, Default)]
@@ -41,6 +42,8 @@ pub struct AttemptInputs {
     pub exchanges: BTreeMap<ExchangeId, BoundInput>,
     /// The values of scalar exchanges.
     pub scalars: BTreeMap<ExchangeId, ScalarValue>,
+    /// Whether it is still wanted.
+    pub(crate) stop: Stop,
 }
 
 /// A decoded blob: the message, not yet an instance.
@@ -230,7 +233,10 @@ impl PhysicalProtoConverterExtension for InstanceDecoder<'_> {
         }
         let plan = proto.try_into_physical_plan_with_context(ctx, self)?;
         let joins = plan.children().len() > 1;
-        Ok(if joins && !self.unbound { Arc::new(AroundExec::yielding(plan)) } else { plan })
+        if !joins || self.unbound {
+            return Ok(plan);
+        }
+        Ok(Arc::new(AroundExec::yielding(stoppable(plan, &self.inputs.stop)?)))
     }
 
     fn execution_plan_to_proto(

@@ -18,6 +18,7 @@ use windrow_common::{ExchangeId, Location};
 
 use super::source::{ExchangeSource, ReadRequest};
 use crate::operator::holds_no_expressions;
+use crate::yielding::Yielding;
 
 /// How the partitions of the leaf map to the outputs of the producers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -170,6 +171,8 @@ impl ExecutionPlan for ExchangeReaderExec {
         let Some(input) = &self.bound else {
             return internal_err!("{} is read without an attempt", self.exchange);
         };
-        Ok(input.source.read(self.request(partition, input)?))
+        // Rows that lie in memory are always ready: without giving way, whoever reads them would not hear of a cancel
+        // before the last one.
+        Ok(Box::pin(Yielding::new(input.source.read(self.request(partition, input)?))))
     }
 }
