@@ -26,7 +26,7 @@ fn busy() -> String {
 
 /// Is soon computed, and far more than fits between the stores and a client that reads nothing.
 fn large() -> String {
-    format!("SELECT v, k, repeat('words ', 40) || v AS words FROM {NUMBERS}")
+    format!("SELECT v, k, repeat('words ', 66) || v AS words FROM {NUMBERS}")
 }
 
 /// Like [`busy`], and lets a pair through now and then, so that there are files early.
