@@ -4,9 +4,10 @@
 use futures::future::BoxFuture;
 use tonic::Streaming;
 use tonic::transport::Channel;
-use windrow_common::{Error, ErrorKind, JobInfo, Result, WorkerId, limits};
+use windrow_common::{ClusterCounters, Error, ErrorKind, JobInfo, Result, WorkerId, limits};
 use windrow_proto::control as wire;
 use windrow_proto::control::jobs_client::JobsClient;
+use windrow_proto::counters::cluster_from_wire;
 use windrow_proto::job::job_from_wire;
 use windrow_proto::status::id_from_bytes;
 
@@ -111,6 +112,15 @@ impl Cluster {
         Box::pin(async move {
             let call = async { self.reply(client.list_workers(wire::ListWorkersRequest {}).await) };
             answered(&self.url, call).await?.workers.into_iter().map(worker).collect()
+        })
+    }
+
+    /// What the coordinator and each of its workers run and hold now.
+    pub fn counters(&self) -> BoxFuture<'_, Result<ClusterCounters>> {
+        let mut client = self.client.clone();
+        Box::pin(async move {
+            let call = async { self.reply(client.count(wire::CountRequest {}).await) };
+            cluster_from_wire(answered(&self.url, call).await?)
         })
     }
 

@@ -20,7 +20,7 @@ pub use deployment::Deployment;
 pub use execution::Execution;
 pub use local_cluster::LocalCluster;
 pub use session::{Session, WorkerInfo};
-pub use windrow_common::{ByteSize, Error, ErrorKind, JobInfo, JobReport, JobStatus, Result};
+pub use windrow_common::{ByteSize, ClusterCounters, Error, ErrorKind, JobInfo, JobReport, JobStatus, Result};
 
 /// What programs name all the time.
 pub mod prelude {

@@ -7,7 +7,9 @@
 
 pub mod bytesize;
 pub mod config;
+pub mod counters;
 pub mod error;
+pub mod gauge;
 pub mod graph;
 pub mod ids;
 pub mod job;
@@ -20,7 +22,9 @@ pub mod status;
 pub mod time;
 
 pub use bytesize::ByteSize;
+pub use counters::{ClusterCounters, CoordinatorCounters, CountedWorker, MemoryCounters, WorkerCounters};
 pub use error::{Error, ErrorKind, Result};
+pub use gauge::{Counted, Gauge};
 pub use graph::{Determinism, ExchangeKind, ReadMode, Stage, StageGraph, StageInput, TaskSpec};
 pub use ids::{
     AttemptId, BlobHash, Epoch, ExchangeId, Incarnation, JobId, RequestId, SessionId, StageId, TaskId, WorkerId,

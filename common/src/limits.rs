@@ -48,6 +48,8 @@ pub const FETCH_QUEUE: usize = 4;
 pub const FETCH_STREAMS: usize = 8;
 /// How long opening a connection may take.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a worker may take to say what it runs and holds, before it is shown as not answering.
+pub const COUNT_PATIENCE: Duration = Duration::from_secs(1);
 /// How many times a fetch is tried again on the same location before its output counts as lost.
 pub const FETCH_RETRIES: u32 = 2;
 /// Nested operators of one stage's plan that are accepted.
@@ -104,6 +106,7 @@ pub const PLAN_CACHE_BYTES: u64 = 256 << 20;
 pub const PROTOCOL_VERSION: u32 = 1;
 
 const _: () = assert!(HEARTBEAT_INTERVAL.as_millis() * 3 < HEARTBEAT_TIMEOUT.as_millis());
+const _: () = assert!(COUNT_PATIENCE.as_millis() < CONNECT_TIMEOUT.as_millis());
 const _: () = assert!(RETRY_BACKOFF.as_millis() < RETRY_BACKOFF_MAX.as_millis());
 const _: () = assert!(BLOB_CHUNK_BYTES < MAX_MESSAGE_BYTES && EXCHANGE_MESSAGE_BYTES < MAX_MESSAGE_BYTES);
 const _: () = assert!(INLINE_OUTPUT_BYTES < MAX_MESSAGE_BYTES);

@@ -16,6 +16,8 @@ pub trait BlobStore: std::fmt::Debug + Send + Sync {
     fn release(&self, job: JobId);
     /// How many blobs are kept.
     fn len(&self) -> usize;
+    /// Their bytes.
+    fn bytes(&self) -> u64;
     /// Whether none is kept.
     fn is_empty(&self) -> bool {
         self.len() == 0
@@ -71,6 +73,10 @@ impl BlobStore for MemoryBlobs {
     fn len(&self) -> usize {
         self.lock().blobs.len()
     }
+
+    fn bytes(&self) -> u64 {
+        self.lock().blobs.values().map(|(bytes, _)| bytes.len() as u64).sum()
+    }
 }
 
 #[cfg(test)]
@@ -83,6 +89,7 @@ mod tests {
         let (one, two, hash) = (JobId(1), JobId(2), BlobHash([1; 32]));
         store.put(one, hash, Arc::from([1_u8])).unwrap();
         store.put(two, hash, Arc::from([1_u8])).unwrap();
+        assert_eq!((store.len(), store.bytes()), (1, 1));
         store.release(one);
         assert!(store.get(hash).is_ok());
         store.release(two);

@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::transport::server::Connected;
+use windrow_common::{Counted, Gauge};
 
 /// A connection, as requests that come over it carry it in their extensions.
 #[derive(Clone, Debug)]
@@ -27,10 +28,11 @@ pub(crate) struct Tracked {
     stream: TcpStream,
     connection: Connection,
     _end: DropGuard,
+    _counted: Counted,
 }
 
-/// What connects, as it comes.
-pub(crate) fn incoming(listener: TcpListener) -> impl Stream<Item = io::Result<Tracked>> {
+/// What connects, as it comes; `open` counts what is open.
+pub(crate) fn incoming(listener: TcpListener, open: Gauge) -> impl Stream<Item = io::Result<Tracked>> {
     let numbers = AtomicU64::new(1);
     TcpListenerStream::new(listener).map(move |stream| {
         let stream = stream?;
@@ -39,7 +41,7 @@ pub(crate) fn incoming(listener: TcpListener) -> impl Stream<Item = io::Result<T
         let ended = CancellationToken::new();
         let guard = ended.clone().drop_guard();
         let number = numbers.fetch_add(1, Ordering::Relaxed);
-        Ok(Tracked { stream, connection: Connection { number, ended }, _end: guard })
+        Ok(Tracked { stream, connection: Connection { number, ended }, _end: guard, _counted: open.enter() })
     })
 }
 

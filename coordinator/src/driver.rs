@@ -18,6 +18,7 @@ use windrow_control::{Action, Event, Outcome, Scheduler, SchedulerConfig};
 use windrow_engine::plan::cost::ClusterShape;
 
 use crate::blobs::BlobStore;
+use crate::counting::DriverCount;
 use crate::journal::{JobOwner, Journal, Record};
 use crate::links::{Link, Links};
 use crate::service::WorkerInfo;
@@ -52,6 +53,8 @@ pub enum Input {
     Committed { job: JobId, result: Result<()> },
     /// Who is there?
     Workers { reply: oneshot::Sender<Vec<WorkerInfo>> },
+    /// What runs, and who is there?
+    Count { reply: oneshot::Sender<DriverCount> },
 }
 
 /// What is known of a job from outside the driver.
@@ -155,6 +158,9 @@ impl Driver {
             Input::Committed { job, result } => self.handle(Event::Committed { job, result }),
             Input::Workers { reply } => {
                 let _ = reply.send(self.workers());
+            }
+            Input::Count { reply } => {
+                let _ = reply.send(self.count());
             }
         }
     }
@@ -291,6 +297,12 @@ impl Driver {
             *current = shape;
             changed
         });
+    }
+
+    fn count(&self) -> DriverCount {
+        let (tasks_running, tasks_waiting) = self.scheduler.load();
+        let (jobs, commits) = (self.jobs.len() as u64, self.commits.len() as u64);
+        DriverCount { jobs, tasks_running, tasks_waiting, commits, workers: self.workers() }
     }
 
     fn workers(&self) -> Vec<WorkerInfo> {

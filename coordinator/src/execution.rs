@@ -112,7 +112,8 @@ fn start_listed(shared: Arc<Shared>, lease: Lease, text: StatementText, ticket: 
     tasks.spawn(async move {
         let session = lease.session().engine().clone();
         let principal = lease.session().principal().clone();
-        let runner = Runner { shared, session, principal, client: sender, ticket };
+        let closed = lease.session().closed().clone();
+        let runner = Runner { shared, session, principal, client: sender, ticket, closed };
         let result = runner.run(text).await;
         let Runner { client, ticket, .. } = runner;
         if let Some(ticket) = ticket {
@@ -143,6 +144,8 @@ struct Runner {
     client: mpsc::Sender<Result<ExecutionUpdate>>,
     /// The job that this is, unless it is a part of one.
     ticket: Option<JobTicket>,
+    /// Is cancelled with the session.
+    closed: CancellationToken,
 }
 
 impl Runner {
@@ -168,7 +171,9 @@ impl Runner {
     /// Planning computes for long and so runs on threads of its own.
     async fn plan(&self, text: StatementText, context: PlanContext) -> Result<Planned> {
         let session = self.session.clone();
+        let counted = self.shared.gauges.planning.enter();
         let planning = self.shared.planning.spawn(async move {
+            let _counted = counted;
             let StatementText { sql, parameters } = text;
             session.plan_bound(&sql, parameters.as_ref(), context).await
         });
@@ -192,6 +197,8 @@ impl Runner {
         };
         tokio::select! {
             () = self.client.closed() => Error::cancelled(),
+            // Whether or not anybody takes the rows meanwhile.
+            () = self.closed.cancelled() => Error::cancelled().context("the session was closed"),
             () = cancelled => Error::new(ErrorKind::Cancelled, "the job was cancelled by another client"),
         }
     }
@@ -201,7 +208,14 @@ impl Runner {
         let (partitions, determinism) = (last.output_partitions, last.determinism);
         let (rows_sender, rows) = oneshot::channel();
         let commit = planned.sink.as_ref().map(|sink| committer(sink.spec.clone(), rows_sender));
-        let job_guard = self.submit(job, &planned, commit).await?;
+        let job_guard = match (self.submit(job, &planned, commit).await, &planned.sink) {
+            (Ok(guard), _) => guard,
+            (Err(error), Some(sink)) if sink.table.is_some() => {
+                self.abort_write(job, sink, Err(error.clone())).await?;
+                return Err(error);
+            }
+            (Err(error), _) => return Err(error),
+        };
         let accepted = match &planned.analysis {
             Some(analysis) => ExecutionUpdate::Accepted { job: Some(job), schema: analysis.schema(), writes: false },
             None => {
@@ -281,10 +295,12 @@ impl Runner {
             }
             let Some((number, locations)) = state.ready else { continue };
             seen = Some(number);
+            let reading = self.shared.gauges.results.enter();
             let read = tokio::select! {
                 read = reader.read(&locations, &self.client) => read?,
                 unwanted = self.unwanted() => return Err(unwanted),
             };
+            drop(reading);
             match read {
                 Ended::Complete => {
                     self.tell(Input::Released { job }).await?;
@@ -326,7 +342,9 @@ impl Runner {
 
     /// A write whose job did not complete is decided against, unless it was decided for before: then it has succeeded.
     async fn abort_write(&self, job: JobId, sink: &PlannedSink, ended: Result<Finished>) -> Result<Finished> {
-        match sink::abort(&sink.spec).await {
+        // What was to be a table and is not leaves no directory.
+        let aborting = if sink.table.is_some() { sink::abort_new(&sink.spec) } else { sink::abort(&sink.spec) };
+        match aborting.await {
             Ok(Ending::Aborted) => ended,
             Ok(Ending::Published(summary)) => {
                 let report = ended.map(|ended| ended.report).unwrap_or_default();
@@ -385,8 +403,13 @@ impl Runner {
         }
     }
 
+    /// A client that does not listen must not keep a closed session's statement.
     async fn say(&self, update: ExecutionUpdate) -> Result<()> {
-        self.client.send(Ok(update)).await.map_err(|_| Error::cancelled())
+        tokio::select! {
+            biased;
+            said = self.client.send(Ok(update)) => said.map_err(|_| Error::cancelled()),
+            () = self.closed.cancelled() => Err(Error::cancelled().context("the session was closed")),
+        }
     }
 
     async fn tell(&self, input: Input) -> Result<()> {

@@ -9,7 +9,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
-use windrow_common::{Error, JobId, Principal, Result, SessionId};
+use windrow_common::{ClusterCounters, Error, JobId, Principal, Result, SessionId};
 use windrow_engine::session::ingest::Rows;
 use windrow_engine::session::{Description, IngestTarget, ListedTable, PlanContext};
 
@@ -91,7 +91,11 @@ impl Front {
         &self,
         work: impl Future<Output = Result<T>> + Send + 'static,
     ) -> BoxFuture<'static, Result<T>> {
-        let planning = tokio_util::task::AbortOnDropHandle::new(self.compute(work));
+        let counted = self.shared.gauges.planning.enter();
+        let planning = tokio_util::task::AbortOnDropHandle::new(self.compute(async move {
+            let _counted = counted;
+            work.await
+        }));
         async move { planning.await.map_err(|e| Error::internal(format!("planning crashed: {e}")))? }.boxed()
     }
 
@@ -99,6 +103,12 @@ impl Front {
     pub fn workers(&self) -> BoxFuture<'static, Result<Vec<WorkerInfo>>> {
         let shared = Arc::clone(&self.shared);
         async move { shared.workers().await }.boxed()
+    }
+
+    /// What the coordinator and the connected workers run and hold now.
+    pub fn counters(&self) -> BoxFuture<'static, Result<ClusterCounters>> {
+        let shared = Arc::clone(&self.shared);
+        async move { shared.counters().await }.boxed()
     }
 
     /// Is cancelled when the coordinator stops.

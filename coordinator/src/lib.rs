@@ -11,6 +11,7 @@
 
 pub mod blobs;
 pub mod connections;
+mod counting;
 mod driver;
 pub mod execution;
 pub mod front;

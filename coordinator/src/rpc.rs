@@ -16,16 +16,17 @@ use windrow_engine::exchange::block::{BlockEncoder, Compression, encode_inline, 
 use windrow_proto::control as wire;
 use windrow_proto::control::coordination_server::{Coordination, CoordinationServer};
 use windrow_proto::control::jobs_server::{Jobs, JobsServer};
+use windrow_proto::counters::cluster_to_wire;
 use windrow_proto::job::job_to_wire;
 use windrow_proto::protocol::{coordinator_to_wire, hash_from_wire, worker_from_wire};
 use windrow_proto::report::report_to_wire;
 use windrow_proto::status::{from_status, id_bytes, id_from_bytes, to_status};
 
-use crate::connections;
+use crate::connections::{self, Connection};
 use crate::execution::{ExecutionUpdate, Statement, StatementText};
 use crate::front::Front;
 use crate::service::Shared;
-use crate::sessions::Session;
+use crate::sessions::{Session, Sessions};
 use crate::submission::{self, Script, ScriptStatement};
 
 /// How often a silent connection is asked whether it is alive.
@@ -38,6 +39,7 @@ pub(crate) async fn serve(
     shared: Arc<Shared>,
     shutdown: CancellationToken,
 ) {
+    let open = shared.gauges.connections.clone();
     let service = Rpc { front: Front::new(Arc::clone(&shared)), shared, shutdown: shutdown.clone() };
     let coordination = CoordinationServer::new(service.clone())
         .max_decoding_message_size(limits::MAX_MESSAGE_BYTES)
@@ -51,7 +53,7 @@ pub(crate) async fn serve(
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE))
         .add_routes(services.add_service(coordination).add_service(jobs))
-        .serve_with_incoming_shutdown(connections::incoming(listener), shutdown.cancelled_owned())
+        .serve_with_incoming_shutdown(connections::incoming(listener, open), shutdown.cancelled_owned())
         .await;
     if let Err(error) = served {
         tracing::error!(%error, "the coordinator's server has failed");
@@ -123,8 +125,12 @@ impl Jobs for Rpc {
         &self,
         request: Request<wire::OpenSessionRequest>,
     ) -> std::result::Result<Response<wire::OpenSessionResponse>, Status> {
+        let connection = request.extensions().get::<Connection>().cloned();
         check_version(request.into_inner().version).map_err(|e| to_status(&e))?;
         let session = self.front.open(Principal::anonymous()).map_err(|e| to_status(&e))?;
+        if let Some(connection) = connection {
+            self.shared.tasks.spawn(close_with(connection, Arc::clone(self.front.sessions()), Arc::clone(&session)));
+        }
         Ok(Response::new(wire::OpenSessionResponse { session: id_bytes(session.id().0) }))
     }
 
@@ -213,6 +219,22 @@ impl Jobs for Rpc {
             })
             .collect();
         Ok(Response::new(wire::ListWorkersResponse { workers }))
+    }
+
+    async fn count(
+        &self,
+        _request: Request<wire::CountRequest>,
+    ) -> std::result::Result<Response<wire::ClusterCounters>, Status> {
+        let counters = self.shared.counters().await.map_err(|e| to_status(&e))?;
+        Ok(Response::new(cluster_to_wire(&counters)))
+    }
+}
+
+/// A client that goes away, however it does, leaves no session with temporary tables behind. Ends with the session.
+async fn close_with(connection: Connection, sessions: Arc<Sessions>, session: Arc<Session>) {
+    tokio::select! {
+        () = connection.ended.cancelled() => sessions.close(session.id()),
+        () = session.closed().cancelled() => {}
     }
 }
 

@@ -20,6 +20,7 @@ use windrow_engine::plan::cost::ClusterShape;
 use windrow_engine::session::Engine;
 
 use crate::blobs::{BlobStore, MemoryBlobs};
+use crate::counting::Gauges;
 use crate::driver::{Driver, Input};
 use crate::front::Front;
 use crate::jobs::Jobs;
@@ -61,6 +62,7 @@ pub(crate) struct Shared {
     pub tasks: TaskTracker,
     pub sessions: Arc<Sessions>,
     pub jobs: Jobs,
+    pub gauges: Gauges,
     pub shutdown: CancellationToken,
     connections: AtomicU64,
 }
@@ -166,6 +168,7 @@ impl Coordinator {
             results,
             tasks: TaskTracker::new(),
             jobs: Jobs::default(),
+            gauges: Gauges::default(),
             sessions: Sessions::new(limits::MAX_SESSIONS, limits::SESSION_IDLE),
             shutdown: shutdown.clone(),
             connections: AtomicU64::new(1),

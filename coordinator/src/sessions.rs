@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use windrow_common::time::Clock;
-use windrow_common::{Error, ErrorKind, Principal, Result, SessionId, Timestamp};
+use windrow_common::{Counted, Error, ErrorKind, Gauge, Principal, Result, SessionId, Timestamp};
 use windrow_engine::session::EngineSession;
 
 /// One user's session.
@@ -54,6 +54,8 @@ pub struct Sessions {
     clock: Clock,
     limit: usize,
     idle: Duration,
+    /// Of closed sessions too: a statement may need a moment to end.
+    leases: Gauge,
 }
 
 #[derive(Debug)]
@@ -66,7 +68,7 @@ struct Entry {
 impl Sessions {
     /// No sessions; at most `limit` at once, each closed after being idle for `idle`.
     pub fn new(limit: usize, idle: Duration) -> Arc<Self> {
-        Arc::new(Self { open: Mutex::default(), clock: Clock::start(), limit, idle })
+        Arc::new(Self { open: Mutex::default(), clock: Clock::start(), limit, idle, leases: Gauge::default() })
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<SessionId, Entry>> {
@@ -100,7 +102,8 @@ impl Sessions {
         let mut open = self.lock();
         let entry = open.get_mut(&id).ok_or_else(gone)?;
         entry.running += 1;
-        Ok(Lease { sessions: Arc::clone(self), session: Arc::clone(&entry.session) })
+        let counted = self.leases.enter();
+        Ok(Lease { sessions: Arc::clone(self), session: Arc::clone(&entry.session), _counted: counted })
     }
 
     /// Closes a session and cancels what it runs. One that is not open is closed already.
@@ -144,9 +147,9 @@ impl Sessions {
         self.len() == 0
     }
 
-    /// How many statements run, in all sessions.
+    /// How many statements run, in all sessions and in those that are closed already.
     pub fn running(&self) -> usize {
-        self.lock().values().map(|entry| entry.running).sum()
+        self.leases.get() as usize
     }
 
     /// Closes idle sessions as their time comes, until told to stop.
@@ -183,6 +186,7 @@ fn gone() -> Error {
 pub struct Lease {
     sessions: Arc<Sessions>,
     session: Arc<Session>,
+    _counted: Counted,
 }
 
 impl Lease {
@@ -242,7 +246,11 @@ mod tests {
         sessions.close(first.id());
         assert!(first.closed().is_cancelled());
         let second = open(2).unwrap();
+        let lease = sessions.lease(second.id()).unwrap();
         sessions.close_all();
         assert!(second.closed().is_cancelled() && sessions.is_empty());
+        assert_eq!(sessions.running(), 1, "what a closed session runs is still there");
+        drop(lease);
+        assert_eq!(sessions.running(), 0);
     }
 }

@@ -26,10 +26,10 @@ use crate::codec::{AttemptInputs, StageDecoder, StageInstance};
 use crate::error::classify;
 use crate::exchange::ExchangeSource;
 use crate::exchange::reader::BoundInput;
-use crate::interrupt::Interrupt;
 use crate::scalar::scalar_value;
 use crate::session::settings::WindrowOptions;
 use crate::sink::{AttemptContext, WriteExec};
+use crate::stopping::Stop;
 
 /// Session states kept, one for each different set of settings.
 const MAX_STATES: usize = 64;
@@ -62,8 +62,6 @@ pub struct AttemptSpec<'a> {
     pub source: Arc<dyn ExchangeSource>,
     /// Its memory.
     pub pool: Arc<dyn MemoryPool>,
-    /// Whether it is to stop.
-    pub interrupt: Interrupt,
 }
 
 /// A worker's part of the engine.
@@ -103,7 +101,6 @@ impl StageRuntime {
         let context = state.task_ctx().as_ref().clone_with(config, runtime);
         let mut inputs = AttemptInputs {
             splits: TaskSplits::decode(spec.splits).map_err(|e| classify(&e))?,
-            interrupt: spec.interrupt,
             ..AttemptInputs::default()
         };
         for input in spec.inputs {
@@ -119,7 +116,7 @@ impl StageRuntime {
             }
         }
         let instance = decoder.instantiate(&context, &inputs, false).map_err(|e| classify(&e))?;
-        Ok(Attempt { instance, context: Arc::new(context) })
+        Ok(Attempt { instance, context: Arc::new(context), stop: inputs.stop })
     }
 
     /// The functions and settings under which a plan was made. Plans made under the same settings share them.
@@ -190,12 +187,18 @@ fn scalar_of(input: &AttemptInput) -> Result<datafusion::common::ScalarValue> {
 pub struct Attempt {
     instance: StageInstance,
     context: Arc<TaskContext>,
+    stop: Stop,
 }
 
 impl Attempt {
     /// The schema of its rows.
     pub fn schema(&self) -> SchemaRef {
         self.instance.plan.schema()
+    }
+
+    /// Nobody wants its rows any more. Operators that go on for long without letting go of their thread end with an error.
+    pub fn stop(&self) {
+        self.stop.stop();
     }
 
     /// Whether its rows name written files, which the commit reads from the report.

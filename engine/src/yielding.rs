@@ -1,8 +1,9 @@
-//! Lets go of the thread now and then, behind operators that may go on for hours without asking their inputs for more.
+//! Lets go of the thread now and then, behind what may go on for long without ever having to wait.
 //!
 //! DataFusion's sources give way to other tasks every so many batches, and that is when an attempt that is to be stopped
 //! does stop. But a join can make any number of batches out of one: whoever reads it in a loop and keeps nothing (a count,
-//! a filter that nothing passes) would never give way, would not hear that it was cancelled, and would keep its slot.
+//! a filter that nothing passes) would never give way, would not hear that it was cancelled, and would keep its slot. The
+//! same goes for the rows of an exchange that lie in this worker's memory.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

@@ -25,6 +25,7 @@ pub mod flight_session {
     tonic::include_proto!("arrow.flight.protocol");
 }
 
+pub mod counters;
 pub mod job;
 mod operators;
 pub mod protocol;

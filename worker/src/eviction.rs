@@ -21,6 +21,10 @@ pub(crate) fn evict(output: &Output, scratch: &Scratch, want: u64) -> Result<(),
 fn write_all(output: &Output, scratch: &Scratch, victims: &mut impl Iterator<Item = Victim>) -> Result<(), Error> {
     let mut encoder: Option<BlockEncoder> = None;
     for victim in victims {
+        if output.is_freed() {
+            // Its job has ended: writing on would only keep the bytes of the victims charged for longer.
+            return Ok(());
+        }
         match write(output, scratch, &mut encoder, &victim) {
             Ok(segments) => output.end_spill(victim, segments),
             Err(error) => {

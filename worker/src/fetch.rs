@@ -43,6 +43,11 @@ impl WorkerExchange {
         Self { meter, ..self.clone() }
     }
 
+    /// How many calls to other workers are being read.
+    pub fn calls(&self) -> u64 {
+        self.remote.calls()
+    }
+
     fn is_here(&self, location: &Location) -> bool {
         location.worker == self.worker && location.incarnation == self.incarnation
     }

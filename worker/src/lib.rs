@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 pub mod budget;
+mod counting;
 mod eviction;
 pub mod fetch;
 pub mod link;

@@ -167,6 +167,11 @@ impl Output {
         self.state().touched = now;
     }
 
+    /// Whether nobody wants it any more but readers that have begun.
+    pub(crate) fn is_freed(&self) -> bool {
+        self.state().phase == Phase::Freed
+    }
+
     pub(crate) fn is_finished(&self) -> bool {
         self.state().phase == Phase::Finished
     }

@@ -11,6 +11,28 @@ use crate::link::CoordinatorLink;
 
 type Slot = Arc<OnceCell<Arc<[u8]>>>;
 
+/// Somebody who waits for a plan. The last one who waited in vain takes its place away.
+struct Wanted<'a> {
+    plans: &'a Plans,
+    hash: BlobHash,
+    slot: Slot,
+}
+
+impl Drop for Wanted<'_> {
+    fn drop(&mut self) {
+        if self.slot.initialized() {
+            return;
+        }
+        let mut inner = self.plans.lock();
+        // Given back under the lock: of several who waited in vain exactly one is the last.
+        drop(std::mem::take(&mut self.slot));
+        let empty = |(slot, _): &(Slot, u64)| !slot.initialized() && Arc::strong_count(slot) == 1;
+        if inner.slots.get(&self.hash).is_some_and(empty) {
+            inner.slots.remove(&self.hash);
+        }
+    }
+}
+
 /// The plans.
 #[derive(Debug)]
 pub struct Plans {
@@ -33,9 +55,15 @@ impl Plans {
 
     /// The bytes of a plan. Many attempts of a stage that start at once fetch it once.
     pub async fn get(&self, hash: BlobHash) -> Result<Arc<[u8]>> {
-        let slot = self.slot(hash);
-        let bytes = slot.get_or_try_init(|| self.fetch(hash)).await?;
+        let wanted = Wanted { plans: self, hash, slot: self.slot(hash) };
+        let bytes = wanted.slot.get_or_try_init(|| self.fetch(hash)).await?;
         Ok(Arc::clone(bytes))
+    }
+
+    /// How many are kept, and their bytes.
+    pub fn kept(&self) -> (u64, u64) {
+        let inner = self.lock();
+        (inner.slots.len() as u64, inner.bytes)
     }
 
     async fn fetch(&self, hash: BlobHash) -> Result<Arc<[u8]>> {

@@ -11,7 +11,7 @@ use arrow::array::RecordBatch;
 use futures::Stream;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
-use windrow_common::Error;
+use windrow_common::{Counted, Error};
 use windrow_engine::exchange::block::footprint;
 
 use crate::budget::{Budget, Charge, Share};
@@ -30,6 +30,7 @@ pub struct OutputStream {
     reading: Option<JoinHandle<Result<RecordBatch, Error>>>,
     /// Keeps the last batch counted until the next is asked for.
     last: Last,
+    _counted: Counted,
 }
 
 #[derive(Debug)]
@@ -41,9 +42,16 @@ enum Last {
 }
 
 impl OutputStream {
-    pub(crate) fn new(output: Arc<Output>, partitions: Range<u32>, budget: Budget, io: Handle) -> Self {
+    pub(crate) fn new(
+        output: Arc<Output>,
+        partitions: Range<u32>,
+        budget: Budget,
+        io: Handle,
+        counted: Counted,
+    ) -> Self {
         let Range { start, end } = partitions;
-        Self { output, budget, io, partition: start, end, block: 0, segment: 0, reading: None, last: Last::None }
+        let (block, segment, reading, last) = (0, 0, None, Last::None);
+        Self { output, budget, io, partition: start, end, block, segment, reading, last, _counted: counted }
     }
 
     /// The next batch from memory, or the read of one from disk that has been started, or the end.

@@ -12,10 +12,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use windrow_common::protocol::Assignment;
 use windrow_common::time::Clock;
-use windrow_common::{AttemptId, Error, ErrorKind, ExchangeKind, OutputReport, Result, limits};
+use windrow_common::{AttemptId, Error, ErrorKind, ExchangeKind, Gauge, OutputReport, Result, limits};
 use windrow_engine::error::classify;
 use windrow_engine::exchange::block::encode_inline;
-use windrow_engine::interrupt::Interrupt;
 use windrow_engine::runtime::{Attempt, AttemptInput, AttemptSpec, StageRuntime};
 use windrow_engine::scalar::too_many_rows;
 
@@ -69,6 +68,7 @@ pub struct Runner {
     exchange: WorkerExchange,
     /// What attempts have reserved of the budget, in [`RESERVATION_UNIT`]s.
     reservations: Semaphore,
+    attempts: Gauge,
 }
 
 /// Granularity of reservations.
@@ -85,13 +85,26 @@ impl Runner {
     ) -> Result<Self> {
         let runtime = StageRuntime::new(Some(store.scratch()))?;
         let reservations = Semaphore::new(units(budget.limit()) as usize);
-        Ok(Self { cpu, plans, runtime, store, budget, exchange, reservations })
+        let attempts = Gauge::default();
+        Ok(Self { cpu, plans, runtime, store, budget, exchange, reservations, attempts })
+    }
+
+    /// Attempts that run or are being stopped.
+    pub fn attempts(&self) -> u64 {
+        self.attempts.get()
+    }
+
+    /// Plans that are kept, and their bytes.
+    pub fn plans(&self) -> (u64, u64) {
+        self.plans.kept()
     }
 
     /// Starts an attempt; its end comes over `ended`, exactly once.
     pub fn start(self: &Arc<Self>, assignment: Assignment, stop: CancellationToken, ended: mpsc::Sender<Ended>) {
         let runner = Arc::clone(self);
+        let counted = self.attempts.enter();
         self.cpu.spawn(async move {
+            let _counted = counted;
             let attempt = assignment.attempt;
             let task = assignment.task;
             let end = match AssertUnwindSafe(runner.run(assignment, &stop)).catch_unwind().await {
@@ -114,11 +127,10 @@ impl Runner {
         let _reserved = unless(stop, self.reserve(assignment.memory)).await?;
         let blob = unless(stop, self.plans.get(assignment.plan)).await?;
         let fetched = Arc::new(AtomicU64::new(0));
-        let interrupt = Interrupt::default();
-        let attempt = Arc::new(self.prepare(&assignment, &blob, &fetched, interrupt.clone())?);
+        let attempt = Arc::new(self.prepare(&assignment, &blob, &fetched)?);
         let writer = self.store.writer(assignment.task.job, assignment.attempt, assignment.output_partitions)?;
-        let writer = run_partitions(attempt.clone(), &assignment, writer, (stop, &interrupt)).await?;
-        let summary = writer.finish().await?;
+        let writer = run_partitions(attempt.clone(), &assignment, writer, stop).await?;
+        let summary = unless(stop, writer.finish()).await?;
         let mut output = OutputReport {
             partitions: summary.partitions,
             inline: None,
@@ -134,7 +146,7 @@ impl Runner {
         let must = scalar || attempt.writes_files();
         let small = output.bytes() <= limits::INLINE_OUTPUT_BYTES as u64;
         if must || (assignment.inline && small) {
-            output.inline = self.inline(&assignment, &attempt, must).await?;
+            output.inline = unless(stop, self.inline(&assignment, &attempt, must)).await?;
         }
         output.elapsed_micros = clock.now().0;
         Ok(output)
@@ -147,13 +159,7 @@ impl Runner {
         self.reservations.acquire_many(wanted).await.map_err(|_| Error::cancelled())
     }
 
-    fn prepare(
-        &self,
-        assignment: &Assignment,
-        blob: &[u8],
-        fetched: &Arc<AtomicU64>,
-        interrupt: Interrupt,
-    ) -> Result<Attempt> {
+    fn prepare(&self, assignment: &Assignment, blob: &[u8], fetched: &Arc<AtomicU64>) -> Result<Attempt> {
         let inputs = assignment
             .inputs
             .iter()
@@ -171,7 +177,6 @@ impl Runner {
             inputs,
             source: Arc::new(self.exchange.for_attempt(Arc::clone(fetched))),
             pool: self.budget.attempt_pool(assignment.task.to_string()),
-            interrupt,
         })
     }
 
@@ -211,7 +216,7 @@ async fn run_partitions(
     attempt: Arc<Attempt>,
     assignment: &Assignment,
     writer: OutputWriter,
-    (stop, interrupt): (&CancellationToken, &Interrupt),
+    stop: &CancellationToken,
 ) -> Result<OutputWriter> {
     let writer = Arc::new(Mutex::new(writer));
     let mut running = JoinSet::new();
@@ -221,9 +226,8 @@ async fn run_partitions(
         running.spawn(run_partition(attempt, partition, output, output_partitions, writer));
     }
     let joined = unless(stop, join_all(&mut running)).await;
-    if joined.is_err() {
-        interrupt.raise();
-    }
+    // Before they are waited for: some let go of their thread only now and then.
+    attempt.stop();
     running.shutdown().await;
     joined?;
     drop(attempt);

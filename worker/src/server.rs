@@ -20,10 +20,11 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc::{self, Permit};
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
-use windrow_common::{AttemptId, Error, ErrorKind, limits};
+use windrow_common::{AttemptId, Counted, Error, ErrorKind, limits};
 use windrow_engine::exchange::block::{self, Block, BlockEncoder, Compression};
 use windrow_proto::exchange as wire;
 use windrow_proto::exchange::exchange_server::{Exchange, ExchangeServer as WireServer};
@@ -48,12 +49,23 @@ pub async fn serve(
     cpu: Handle,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
+    serve_beside(Routes::default(), listener, store, cpu, shutdown).await
+}
+
+/// The same, beside other services.
+pub async fn serve_beside(
+    services: Routes,
+    listener: TcpListener,
+    store: ShuffleStore,
+    cpu: Handle,
+    shutdown: CancellationToken,
+) -> Result<(), Error> {
     Server::builder()
         .initial_stream_window_size(limits::HTTP2_STREAM_WINDOW)
         .initial_connection_window_size(limits::HTTP2_CONNECTION_WINDOW)
         .http2_keepalive_interval(Some(limits::HEARTBEAT_TIMEOUT))
         .http2_keepalive_timeout(Some(limits::HEARTBEAT_TIMEOUT))
-        .add_service(ExchangeServer::new(store, cpu).into_service())
+        .add_routes(services.add_service(ExchangeServer::new(store, cpu).into_service()))
         .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), shutdown.cancelled_owned())
         .await
         .map_err(|e| Error::io(format!("the shuffle server failed: {e}")))
@@ -118,9 +130,11 @@ impl Exchange for ExchangeServer {
         };
         let streams = self.open(&request.slices).map_err(|e| to_status(&e))?;
         let (sender, queue) = mpsc::channel(limits::FETCH_QUEUE);
-        let sending = Sending { sender, budget: self.store.budget().clone(), compression, encoder: None };
+        let counted = Arc::new(self.store.serving());
+        let budget = self.store.budget().clone();
+        let sending = Sending { sender, budget, compression, encoder: None, _counted: Arc::clone(&counted) };
         let task = self.cpu.spawn(sending.run(streams)).abort_handle();
-        Ok(Response::new(Blocks { queue, task, ended: false }))
+        Ok(Response::new(Blocks { queue, task, ended: false, _counted: counted }))
     }
 }
 
@@ -145,6 +159,8 @@ pub struct Blocks {
     queue: mpsc::Receiver<Item>,
     task: AbortHandle,
     ended: bool,
+    /// With the task: a stream is there until both have gone.
+    _counted: Arc<Counted>,
 }
 
 impl Stream for Blocks {
@@ -186,6 +202,7 @@ struct Sending {
     budget: Budget,
     compression: Compression,
     encoder: Option<(BlockEncoder, u32)>,
+    _counted: Arc<Counted>,
 }
 
 impl Sending {

@@ -12,11 +12,12 @@ use tracing::{info, warn};
 use uuid::Uuid;
 use windrow_common::config::WorkerConfig;
 use windrow_common::time::Clock;
-use windrow_common::{AttemptId, Error, Incarnation, Result, WorkerId};
+use windrow_common::{AttemptId, Error, Incarnation, Result, WorkerCounters, WorkerId};
 use windrow_control::{AttemptLedger, LedgerAction, LedgerConfig, LedgerEvent};
 use windrow_engine::exchange::ExchangeSource;
 
 use crate::budget::Budget;
+use crate::counting::Counting;
 use crate::fetch::WorkerExchange;
 use crate::link::{Connection, CoordinatorLink, GrpcLink};
 use crate::plans::Plans;
@@ -49,6 +50,7 @@ pub struct WorkerHandle {
     exchange: WorkerExchange,
     budget: Budget,
     store: ShuffleStore,
+    counting: Counting,
     _threads: Threads,
 }
 
@@ -82,9 +84,11 @@ impl Worker {
         let listener = server::bind(config.listen).await?;
         let endpoint =
             listener.local_addr().map_err(|e| Error::io(format!("the listener has no address: {e}")))?.to_string();
-        io.spawn(server::serve(listener, store.clone(), cpu.clone(), shutdown.clone()));
         let exchange = WorkerExchange::new(id, incarnation, store.clone(), budget.clone(), io.clone());
-        let runner = Runner::new(cpu, Plans::new(Arc::clone(&link)), store.clone(), budget.clone(), exchange.clone())?;
+        let plans = Plans::new(Arc::clone(&link));
+        let runner = Arc::new(Runner::new(cpu.clone(), plans, store.clone(), budget.clone(), exchange.clone())?);
+        let counting = Counting::new(Arc::clone(&runner), store.clone(), exchange.clone());
+        io.spawn(server::serve_beside(counting.routes(), listener, store.clone(), cpu, shutdown.clone()));
         let ledger = AttemptLedger::new(LedgerConfig {
             worker: id,
             incarnation,
@@ -99,7 +103,7 @@ impl Worker {
             clock: Clock::start(),
             link,
             store: store.clone(),
-            runner: Arc::new(runner),
+            runner,
             running: BTreeMap::new(),
             connection: None,
             ended,
@@ -123,6 +127,7 @@ impl Worker {
             exchange,
             budget,
             store,
+            counting,
             _threads: threads,
         })
     }
@@ -157,6 +162,11 @@ impl WorkerHandle {
     /// What it holds for others to read.
     pub fn store(&self) -> &ShuffleStore {
         &self.store
+    }
+
+    /// What it runs and holds now. Looks into its scratch directory, and so blocks the thread for a moment.
+    pub fn counters(&self) -> WorkerCounters {
+        self.counting.now()
     }
 
     /// Runs until it is shut down or its coordinator turns it away.

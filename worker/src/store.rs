@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
-use windrow_common::{AttemptId, Error, ErrorKind, JobId, limits};
+use windrow_common::{AttemptId, Counted, Error, ErrorKind, Gauge, JobId, limits};
 
 use crate::budget::Budget;
 use crate::eviction;
@@ -52,6 +52,8 @@ pub(crate) struct Inner {
     /// One eviction at a time: writers wait here, which is what slows them down.
     evicting: tokio::sync::Mutex<()>,
     spiller: Mutex<Option<AbortHandle>>,
+    readers: Gauge,
+    streams: Gauge,
 }
 
 impl ShuffleStore {
@@ -67,6 +69,8 @@ impl ShuffleStore {
             spilled: AtomicU64::new(0),
             evicting: tokio::sync::Mutex::new(()),
             spiller: Mutex::new(None),
+            readers: Gauge::default(),
+            streams: Gauge::default(),
         });
         let task = io.spawn(spill_under_pressure(Arc::downgrade(&inner), budget));
         *inner.spiller.lock().unwrap_or_else(PoisonError::into_inner) = Some(task.abort_handle());
@@ -81,6 +85,11 @@ impl ShuffleStore {
     /// Where spilled blocks go.
     pub fn scratch(&self) -> &Path {
         self.inner.scratch.path()
+    }
+
+    /// How many files lie in the scratch directory, and their bytes. Blocks the thread.
+    pub fn files(&self) -> (u64, u64) {
+        self.inner.scratch.files()
     }
 
     /// Removes the scratch directory now: a process that ends does not wait for every last clone.
@@ -126,7 +135,23 @@ impl ShuffleStore {
             )));
         }
         output.touch(self.inner.tick());
-        Ok(OutputStream::new(output, partitions, self.inner.budget.clone(), self.inner.io.clone()))
+        let counted = self.inner.readers.enter();
+        Ok(OutputStream::new(output, partitions, self.inner.budget.clone(), self.inner.io.clone(), counted))
+    }
+
+    /// A stream to another process begins; it is counted until what is given is dropped.
+    pub fn serving(&self) -> Counted {
+        self.inner.streams.enter()
+    }
+
+    /// Outputs being read, by this process and for others.
+    pub fn readers(&self) -> u64 {
+        self.inner.readers.get()
+    }
+
+    /// Streams to other processes.
+    pub fn streams(&self) -> u64 {
+        self.inner.streams.get()
     }
 
     /// Forgets these outputs. Readers that have begun go on; the bytes are given back with the last of them.

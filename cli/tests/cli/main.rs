@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod arguments;
+mod at_rest;
 mod bad_input;
 mod cluster;
 mod cluster_of_processes;

@@ -54,6 +54,14 @@ impl Scheduler {
         u32::try_from(self.pool.total_slots()).unwrap_or(u32::MAX)
     }
 
+    /// Tasks of the jobs that have not ended: those that run, and those that wait.
+    pub fn load(&self) -> (u64, u64) {
+        self.jobs.values().fold((0, 0), |(running, waiting), job| {
+            let waits = job.total.saturating_sub(job.done + job.running);
+            (running + u64::from(job.running), waiting + u64::from(waits))
+        })
+    }
+
     /// The connected workers.
     pub fn workers(&self) -> impl Iterator<Item = WorkerView<'_>> {
         self.pool.iter().map(|(_, worker)| worker).filter(|worker| worker.connected).map(|worker| WorkerView {

@@ -32,8 +32,8 @@ use super::splits::TaskSplits;
 use super::windows;
 use crate::around::AroundExec;
 use crate::exchange::reader::{BoundInput, ExchangeReaderExec, Kept, Mapping};
-use crate::interrupt::{Interrupt, interruptible};
 use crate::sink::{SinkSpec, WriteExec};
+use crate::stopping::{Stop, stoppable};
 
 /// What one attempt may read.
 #[derive(Debug, Default)]
@@ -44,8 +44,8 @@ pub struct AttemptInputs {
     pub exchanges: BTreeMap<ExchangeId, BoundInput>,
     /// The values of scalar exchanges.
     pub scalars: BTreeMap<ExchangeId, ScalarValue>,
-    /// Whether it is to stop.
-    pub interrupt: Interrupt,
+    /// Whether it is still wanted.
+    pub(crate) stop: Stop,
 }
 
 /// A decoded blob: the message, not yet an instance.
@@ -242,10 +242,11 @@ impl PhysicalProtoConverterExtension for InstanceDecoder<'_> {
             return self.decode_node(extension, ctx);
         }
         let plan = proto.try_into_physical_plan_with_context(ctx, self)?;
-        if self.unbound || plan.children().len() < 2 {
+        let joins = plan.children().len() > 1;
+        if !joins || self.unbound {
             return Ok(plan);
         }
-        Ok(Arc::new(AroundExec::yielding(interruptible(plan, &self.inputs.interrupt)?)))
+        Ok(Arc::new(AroundExec::yielding(stoppable(plan, &self.inputs.stop)?)))
     }
 
     fn execution_plan_to_proto(

@@ -29,7 +29,7 @@ use futures::{Stream, StreamExt, TryStreamExt, stream};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
-use windrow_common::{AttemptId, Error, ErrorKind, Location, limits};
+use windrow_common::{AttemptId, Error, ErrorKind, Gauge, Location, limits};
 
 use self::channels::Channels;
 use self::fetch::Fetch;
@@ -108,12 +108,18 @@ pub struct RemoteExchange {
     io: Handle,
     channels: Channels,
     compression: Compression,
+    calls: Gauge,
 }
 
 impl RemoteExchange {
     /// Connections and fetching tasks live on the runtime behind `io`.
     pub fn new(io: Handle) -> Self {
-        Self { channels: Channels::new(io.clone()), io, compression: Compression::None }
+        Self { channels: Channels::new(io.clone()), io, compression: Compression::None, calls: Gauge::default() }
+    }
+
+    /// How many calls to others are being read, by this and all of its clones.
+    pub fn calls(&self) -> u64 {
+        self.calls.get()
     }
 
     /// The same with blocks compressed by the sender. Off by default: it pays only on slow networks.
@@ -295,6 +301,7 @@ impl Start {
             layout: self.layout,
             compression: self.remote.compression,
             credit: Arc::clone(&self.credit),
+            _counted: self.remote.calls.enter(),
         }
     }
 }

@@ -22,6 +22,7 @@ use windrow_common::{ExchangeId, Location};
 use super::equalities::{self, EqualColumns};
 use super::source::{ExchangeSource, ReadRequest};
 use crate::operator::holds_no_expressions;
+use crate::yielding::Yielding;
 
 /// How the partitions of the leaf map to the outputs of the producers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -197,7 +198,9 @@ impl ExecutionPlan for ExchangeReaderExec {
         let read = input.source.read(self.request(partition, input)?);
         let rows = MetricBuilder::new(&self.metrics).output_rows(partition);
         let counted = read.inspect_ok(move |batch| rows.add(batch.num_rows()));
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), counted)))
+        // Rows that lie in memory are always ready: without giving way, whoever reads them would not hear of a cancel
+        // before the last one.
+        Ok(Box::pin(Yielding::new(Box::pin(RecordBatchStreamAdapter::new(self.schema(), counted)))))
     }
 
     fn metrics(&self) -> Option<MetricsSet> {

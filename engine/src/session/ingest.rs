@@ -15,7 +15,7 @@ use windrow_common::{AttemptId, Error, ErrorKind, Result, limits};
 
 use super::{EngineSession, NewTable, PlanContext, sink_plan};
 use crate::error::classify;
-use crate::sink::{self, SinkSpec, direct};
+use crate::sink::{self, AbortOnDrop, SinkSpec, direct};
 
 /// What happens when the table is not there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,13 +91,13 @@ impl EngineSession {
                 let spec = sink_plan::append(&self.engine, &name.to_string(), &table, &context)?;
                 let wanted = table.schema();
                 let matched = conformed(rows, &schema, &wanted)?;
-                write(&spec, wanted, matched, &context).await
+                write(&spec, false, wanted, matched, &context).await
             }
             (found @ (Some(_) | None), _, _) => {
                 let table = NewTable { name, replace: found.is_some() };
                 let directory = target.temporary.then(|| self.temporary.directory().to_owned());
                 let spec = sink_plan::new_table(&self.engine, &table, directory, &context)?;
-                let written = write(&spec, schema, rows, &context).await?;
+                let written = write(&spec, true, schema, rows, &context).await?;
                 self.add_table(&table, &spec).await?;
                 Ok(written)
             }
@@ -148,11 +148,11 @@ fn conform(batch: &RecordBatch, columns: &[Option<usize>], wanted: &SchemaRef) -
         .map_err(|e| Error::user(format!("the rows do not fit the table: {e}")))
 }
 
-/// Stages the rows, and publishes them when the last one has come.
-async fn write(spec: &SinkSpec, schema: SchemaRef, rows: Rows, context: &PlanContext) -> Result<u64> {
+/// Stages the rows, and publishes them when the last one has come. With `new`, the directory goes with a write that fails.
+async fn write(spec: &SinkSpec, new: bool, schema: SchemaRef, rows: Rows, context: &PlanContext) -> Result<u64> {
     sink::prepare(spec).await?;
+    let guard = AbortOnDrop::new(spec, new);
     let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(limits::INGEST_MEMORY_BYTES));
-    let guard = AbortOnDrop(Some(spec.clone()));
     let staged = direct::stage(spec, AttemptId(context.nonce), schema, rows, &pool).await;
     let published = match staged {
         Ok(files) => sink::publish(spec, files).await,
@@ -166,29 +166,11 @@ async fn write(spec: &SinkSpec, schema: SchemaRef, rows: Rows, context: &PlanCon
         Err(error) => {
             // Whoever reads the table must not wait for the guard's thread to have cleaned up.
             guard.keep();
-            if let Err(left) = sink::abort(spec).await {
+            let aborting = if new { sink::abort_new(spec) } else { sink::abort(spec) };
+            if let Err(left) = aborting.await {
                 tracing::warn!(error = %left, "what was ingested could not be removed");
             }
             Err(error)
-        }
-    }
-}
-
-/// Decides against a write that nobody waits for any more.
-struct AbortOnDrop(Option<SinkSpec>);
-
-impl AbortOnDrop {
-    fn keep(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        let Some(spec) = self.0.take() else { return };
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            // Ends by itself: it removes a few files.
-            runtime.spawn(sink::abort(&spec));
         }
     }
 }

@@ -95,6 +95,19 @@ pub fn abort(spec: &SinkSpec) -> BoxFuture<'static, Result<Ending>> {
     blocking(move || abort_now(&spec))
 }
 
+/// The same for a directory that this write alone was to fill, that of a table which is not to be after all: nothing of
+/// it stays, not even the decision. Who comes late finds no directory, and makes none.
+pub fn abort_new(spec: &SinkSpec) -> BoxFuture<'static, Result<Ending>> {
+    let spec = spec.clone();
+    blocking(move || {
+        let ending = abort_now(&spec)?;
+        if ending == Ending::Aborted {
+            disk::remove_directory(&spec.root()?)?;
+        }
+        Ok(ending)
+    })
+}
+
 /// Carries out what was decided for a directory and not finished, if anything; true if there was something. For a
 /// coordinator that starts again, and before reading with programs that know nothing of manifests.
 pub fn recover(root: &Path) -> BoxFuture<'static, Result<bool>> {
@@ -138,12 +151,16 @@ pub fn publish_watched(spec: &SinkSpec, files: Vec<WrittenFile>, watch: Watch<'_
         return single_file::publish(spec, &files, watch);
     }
     let root = spec.root()?;
+    let aborted = || {
+        let message = format!("the write of {} to '{}' was aborted; nothing is published", spec.job(), root.display());
+        Error::new(ErrorKind::Cancelled, message)
+    };
+    if !Log::of(&root).directory().is_dir() {
+        return Err(aborted());
+    }
     let manifest = decide(spec, &files, watch)?;
     if manifest.decision == Decision::Abort {
-        return Err(Error::new(
-            ErrorKind::Cancelled,
-            format!("the write of {} to '{}' was aborted; nothing is published", spec.job(), root.display()),
-        ));
+        return Err(aborted());
     }
     watch(Step::Decided)?;
     roll_forward(&root, &manifest, watch)?;

@@ -8,6 +8,8 @@ use windrow_common::{Error, Result};
 
 /// Names tried for a temporary file before giving up; each is left by a writer that died in the middle.
 const MAX_TEMPORARY_NAMES: u32 = 1000;
+/// Times that a directory is removed again because others still put files into it.
+const MAX_REMOVE_TRIES: u32 = 16;
 
 /// An I/O error with what was being done to which path, and what helps where something does.
 pub fn error(doing: &str, path: &Path, source: &io::Error) -> Error {
@@ -39,6 +41,20 @@ pub fn remove_file(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(error("remove", path, &e)),
         _ => Ok(()),
+    }
+}
+
+/// Removes a directory with all that is in it; that it is gone already is fine. Tries again when somebody puts something
+/// into it meanwhile.
+pub fn remove_directory(path: &Path) -> Result<()> {
+    let mut tries = 0;
+    loop {
+        match fs::remove_dir_all(path) {
+            Ok(()) => return Ok(()),
+            Err(e) if e.kind() == io::ErrorKind::NotFound && !path.exists() => return Ok(()),
+            Err(_) if tries < MAX_REMOVE_TRIES => tries += 1,
+            Err(e) => return Err(error("remove", path, &e)),
+        }
     }
 }
 

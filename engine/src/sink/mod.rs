@@ -29,6 +29,7 @@
 //! A **single file** (`COPY … TO 'x.parquet'`) needs none of this: the file is staged beside its target under a hidden
 //! name, and its rename is the decision and the publication in one; a staged file can be renamed once only.
 
+mod abort_on_drop;
 pub mod commit;
 pub mod direct;
 pub mod log;
@@ -46,7 +47,8 @@ mod encoder;
 mod partition_writer;
 mod single_file;
 
-pub use commit::{Ending, PublishSummary, Step, abort, prepare, publish};
+pub use abort_on_drop::AbortOnDrop;
+pub use commit::{Ending, PublishSummary, Step, abort, abort_new, prepare, publish};
 pub use options::SinkOptions;
 pub use spec::{Compression, Format, Layout, SinkSpec};
 pub use staging::AttemptContext;

@@ -32,7 +32,8 @@ pub(super) struct PartitionWriter {
     reservation: MemoryReservation,
     open: Option<OpenFile>,
     done: Vec<WrittenFile>,
-    created: Vec<PathBuf>,
+    /// Relative to the root.
+    created: Vec<String>,
     kept: bool,
 }
 
@@ -61,7 +62,15 @@ impl PartitionWriter {
         if self.spec.layout == Layout::SingleFile {
             return Ok(());
         }
-        match Log::of(self.staging.root()).is_decided(&self.spec.key()).map_err(external)? {
+        let log = Log::of(self.staging.root());
+        if !log.directory().is_dir() {
+            let directory = log.directory().display();
+            return Err(external(Error::io(format!(
+                "'{directory}' is gone; was the write cancelled, or is the target not on a disk that all workers and the \
+                 coordinator share?"
+            ))));
+        }
+        match log.is_decided(&self.spec.key()).map_err(external)? {
             false => Ok(()),
             true => Err(external(Error::new(
                 ErrorKind::Cancelled,
@@ -74,7 +83,10 @@ impl PartitionWriter {
     pub(super) fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         let mut open = match self.open.take() {
             Some(open) => open,
-            None => self.begin().map_err(external)?,
+            None => {
+                self.refuse_if_decided()?;
+                self.begin().map_err(external)?
+            }
         };
         open.encoder.write(batch, &open.path).map_err(external)?;
         open.file.rows += batch.num_rows() as u64;
@@ -110,18 +122,17 @@ impl PartitionWriter {
         let staged = self.staging.staged(self.attempt, self.partition, index);
         let name = self.staging.final_name(self.partition, index);
         let path = self.staging.root().join(&staged);
-        let file = self.create(&path)?;
-        self.created.push(path.clone());
+        let file = self.create(Path::new(&staged), &path)?;
+        self.created.push(staged.clone());
         let encoder = Encoder::begin(&self.spec.format, self.schema.clone(), file, &path)?;
         Ok(OpenFile { encoder, path, file: WrittenFile { name, staged, rows: 0, bytes: 0 } })
     }
 
-    fn create(&self, path: &Path) -> windrow_common::Result<fs::File> {
-        let parent = path.parent().unwrap_or(path);
+    fn create(&self, staged: &Path, path: &Path) -> windrow_common::Result<fs::File> {
         let mut tries = 0;
         loop {
             // Not synced here: the publication does it once for all.
-            let made = fs::create_dir_all(parent);
+            let made = self.staging.create_directory(staged);
             match made.and_then(|()| OpenOptions::new().write(true).create_new(true).open(path)) {
                 Ok(file) => return Ok(file),
                 Err(e) if e.kind() == io::ErrorKind::NotFound && tries < MAX_CREATE_TRIES => tries += 1,
@@ -150,13 +161,12 @@ impl Drop for PartitionWriter {
         if self.kept {
             return;
         }
-        for path in &self.created {
-            let _ = fs::remove_file(path);
+        for staged in &self.created {
+            let _ = fs::remove_file(self.staging.root().join(staged));
         }
-        if let (Layout::Directory, Some(directory)) = (self.spec.layout, self.created.first().and_then(|p| p.parent()))
-        {
-            // Goes with the attempt's last file.
-            let _ = fs::remove_dir(directory);
+        if let (Layout::Directory, Some(staged)) = (self.spec.layout, self.created.first()) {
+            // They go with the attempt's last file, and with the write's.
+            self.staging.remove_empty(Path::new(staged));
         }
     }
 }

@@ -10,6 +10,7 @@
 //! whichever attempt is accepted, its files have the same names.
 
 use std::fs;
+use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use windrow_common::{AttemptId, Result};
@@ -101,18 +102,15 @@ impl Staging {
         let removed = match self.layout {
             Layout::Directory => {
                 let all = self.root.join(HIDDEN_DIRECTORY).join("staging");
-                let removed = fs::remove_dir_all(all.join(&self.write));
+                let removed = disk::remove_directory(&all.join(&self.write));
                 // Goes if no other write is under way.
                 let _ = fs::remove_dir(all);
                 removed
             }
             Layout::SingleFile => self.remove_beside(),
         };
-        match removed {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                tracing::warn!(write = self.write, root = %self.root.display(), %error, "staged files stay behind");
-            }
-            _ => {}
+        if let Err(error) = removed {
+            tracing::warn!(write = self.write, root = %self.root.display(), %error, "staged files stay behind");
         }
     }
 
@@ -134,14 +132,46 @@ impl Staging {
         }
     }
 
-    fn remove_beside(&self) -> std::io::Result<()> {
+    fn remove_beside(&self) -> Result<()> {
         let prefix = self.prefix();
-        for entry in fs::read_dir(&self.root)? {
-            let entry = entry?;
+        let entries = match fs::read_dir(&self.root) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+            entries => entries.map_err(|e| disk::error("list", &self.root, &e))?,
+        };
+        for entry in entries {
+            let entry = entry.map_err(|e| disk::error("list", &self.root, &e))?;
             if entry.file_name().to_str().is_some_and(|n| n.starts_with(&prefix) && n.ends_with(".staged")) {
-                fs::remove_file(entry.path())?;
+                disk::remove_file(&entry.path())?;
             }
         }
         Ok(())
+    }
+
+    /// Makes the directory for an attempt's files, and never the target itself: that was there when the write began, and
+    /// is gone only if the write came to nothing.
+    pub fn create_directory(&self, staged: &Path) -> std::io::Result<()> {
+        let mut directory = self.root.clone();
+        let Some(parent) = staged.parent() else { return Ok(()) };
+        for component in parent.components() {
+            directory.push(component);
+            if component.as_os_str() == HIDDEN_DIRECTORY {
+                continue;
+            }
+            match fs::create_dir(&directory) {
+                Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the directories that an attempt's files were in, as far as nobody else has files there.
+    pub fn remove_empty(&self, staged: &Path) {
+        for directory in staged.ancestors().skip(1) {
+            let hidden = directory.file_name().is_none_or(|name| name == HIDDEN_DIRECTORY);
+            if hidden || fs::remove_dir(self.root.join(directory)).is_err() {
+                return;
+            }
+        }
     }
 }

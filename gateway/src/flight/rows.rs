@@ -105,9 +105,12 @@ pub(super) fn send(control: &dyn Control, room: Arc<Room>, answer: Arc<Answer>, 
     let fetched = Fetched { room, answer };
     let encoding = control.compute(Box::pin(async move {
         let cancelled = fetched.answer.cancelled().clone();
+        let closed = fetched.room.session.closed().clone();
         let sent = tokio::select! {
             sent = pump(&mut running, &sender) => sent,
             () = cancelled.cancelled() => Err(Error::cancelled()),
+            // However little of its rows a client takes.
+            () = closed.cancelled() => Err(Error::cancelled().context("the session was closed")),
             () = sender.closed() => Ok(()),
         };
         // The job must have been told to stop before the client hears of the end.

@@ -99,32 +99,95 @@ async fn options_are_set_and_read() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hundred_sessions_leave_nothing() {
     let house = House::start().await;
-    for _ in 0..200 {
+    for number in 0..200 {
         let mut client = house.client().await;
         assert_eq!(query(&mut client, "SELECT 1").await, "1");
+        if number % 20 == 0 {
+            update(&mut client, "CREATE TEMPORARY TABLE t AS SELECT 1 AS x").await;
+        }
     }
-    wait_for(|| house.sessions() == 0).await;
-    house.wait_until_quiet().await;
+    let no_files = || std::fs::read_dir(house.warehouse.path()).unwrap().count() == 0;
+    house.wait_until_gone(|| house.sessions() == 0 && house.kept() == (0, 0) && no_files()).await;
+    // The workers' connections are all that is left.
+    house.wait_until("every client's connection has ended", |c| c.coordinator.connections == 1).await;
+    let counters = house.counters().await;
+    assert_eq!((counters.coordinator.sessions, counters.is_at_rest()), (0, true), "{counters:#?}");
     house.stop().await;
+}
+
+/// What is different in one session: its settings, its temporary table, and so its answers.
+struct Side {
+    client: Client,
+    name: &'static str,
+    /// Rows of its temporary table.
+    rows: u64,
+    partitions: u32,
+    /// Where NULL is in an order that does not say.
+    nulls: (&'static str, &'static str),
+}
+
+impl Side {
+    async fn set_up(&mut self) {
+        for (name, value) in [
+            ("windrow.fast_path", "off".to_owned()),
+            ("windrow.partitions", self.partitions.to_string()),
+            ("datafusion.sql_parser.default_null_ordering", self.nulls.0.to_owned()),
+        ] {
+            update(&mut self.client, &format!("SET {name} = '{value}'")).await;
+        }
+        let rows = format!("SELECT value AS n, '{}' AS owner FROM generate_series(1, {})", self.name, self.rows);
+        update(&mut self.client, &format!("CREATE TEMPORARY TABLE t AS {rows}")).await;
+    }
+
+    /// A join of both tables with an aggregation of a hundred groups, and one row that depends on a setting.
+    fn queries(&self) -> [(String, String); 3] {
+        // Of every number up to `rows`, joined with the shared table of 1 to 50,000 by the same number.
+        let (count, sum) = (self.rows, self.rows * (self.rows + 1));
+        let join = "SELECT owner, sum(c), sum(s) FROM (
+            SELECT owner, t.n % 100 AS k, count(*) AS c, sum(t.n + shared.n) AS s
+            FROM t JOIN shared ON t.n = shared.n GROUP BY owner, t.n % 100
+        ) GROUP BY owner";
+        let nulls = "SELECT coalesce(CAST(x AS VARCHAR), 'none') FROM (
+            SELECT CASE WHEN n > 1 THEN n END AS x FROM t WHERE n < 4) ORDER BY x";
+        [
+            (join.to_owned(), format!("{},{count},{sum}", self.name)),
+            (nulls.to_owned(), self.nulls.1.to_owned()),
+            ("SHOW windrow.partitions".to_owned(), format!("windrow.partitions,{}", self.partitions)),
+        ]
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_sessions_with_ten_queries_each_do_not_disturb_one_another() {
-    let house = House::start().await;
-    let (one, two) = (house.client().await, house.client().await);
-    for (client, name) in [(&one, "one"), (&two, "two")] {
-        let mut client = client.clone();
-        update(&mut client, &format!("CREATE TEMPORARY TABLE t AS SELECT '{name}' AS v")).await;
-    }
+    let house = House::with_workers(2, 1).await;
+    let mut one = house.client().await;
+    update(&mut one, "CREATE TABLE shared AS SELECT value AS n FROM generate_series(1, 50000)").await;
+    let mut sides = [
+        Side { client: one, name: "one", rows: 20_000, partitions: 3, nulls: ("nulls_max", "2;3;none") },
+        Side {
+            client: house.client().await,
+            name: "two",
+            rows: 30_000,
+            partitions: 5,
+            nulls: ("nulls_min", "none;2;3"),
+        },
+    ];
     let mut queries = tokio::task::JoinSet::new();
-    for (client, name) in [(&one, "one"), (&two, "two")] {
-        for _ in 0..10 {
-            let mut client = client.clone();
-            queries.spawn(async move { assert_eq!(query(&mut client, "SELECT v FROM t").await, name) });
+    for side in &mut sides {
+        side.set_up().await;
+    }
+    for round in 0..10 {
+        for side in &sides {
+            let (mut client, (sql, expected)) = (side.client.clone(), side.queries()[round % 3].clone());
+            queries.spawn(async move { assert_eq!(query(&mut client, &sql).await, expected, "{sql}") });
         }
     }
     while let Some(done) = queries.join_next().await {
         done.unwrap();
     }
+    assert_eq!(house.sessions(), 2);
+    house.wait_until_quiet().await;
+    drop(sides);
+    house.wait_until_gone(|| house.sessions() == 0 && house.kept() == (0, 0)).await;
     house.stop().await;
 }

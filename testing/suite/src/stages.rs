@@ -206,7 +206,6 @@ impl Stages {
             inputs,
             source: Arc::clone(store) as Arc<dyn ExchangeSource>,
             pool: Arc::new(UnboundedMemoryPool::default()),
-            interrupt: windrow_engine::interrupt::Interrupt::default(),
         })?;
         let mut output = vec![vec![]; stage.output_partitions as usize];
         for partition in task.partitions.clone() {

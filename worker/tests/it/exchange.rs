@@ -249,15 +249,19 @@ async fn dropping_a_stream_stops_the_fetching() {
         partitions: 0..1,
         schema: numbers(1, 1).schema(),
     };
-    let unread = world.exchange().read(request.clone());
-    let mut stream = world.exchange().read(request);
+    let exchange = world.exchange();
+    let unread = exchange.read(request.clone());
+    let mut stream = exchange.read(request);
     stream.next().await.unwrap().unwrap();
     until(|| other.budget.stats().fetch.used > 0, || format!("{:?}", other.budget.stats())).await;
+    assert_eq!((exchange.calls(), other.store.streams(), other.store.readers()), (1, 1, 1));
     drop(stream);
     drop(unread);
     other.store.free(&[attempt]);
     world.drained().await;
     other.drained().await;
+    let open = || (exchange.calls(), other.store.streams(), other.store.readers());
+    until(|| open() == (0, 0, 0), || format!("calls, streams, readers: {:?}", open())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -41,8 +41,10 @@ async fn what_was_spilled_reads_back_equal() {
     assert_eq!(world.read(attempt, 1..2).await.unwrap(), batches[2..4]);
     assert_eq!(world.budget.used(), 0);
     assert!(file(&world, attempt).exists());
+    assert_eq!(world.store.files(), (1, world.store.stats().disk_bytes));
     world.store.free(&[attempt]);
     assert!(!file(&world, attempt).exists(), "a freed output leaves its file behind");
+    assert_eq!(world.store.files(), (0, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

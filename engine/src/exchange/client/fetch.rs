@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc::{self, Permit};
 use tonic::Status;
-use windrow_common::{Error, ErrorKind, limits};
+use windrow_common::{Counted, Error, ErrorKind, limits};
 use windrow_proto::exchange as wire;
 use windrow_proto::exchange::fetch_response::Part;
 use windrow_proto::status::{from_status, id_bytes, is_ours};
@@ -25,6 +25,7 @@ pub(super) struct Fetch {
     pub(super) layout: u32,
     pub(super) compression: Compression,
     pub(super) credit: Arc<dyn Credit>,
+    pub(super) _counted: Counted,
 }
 
 /// Why a try ended.

@@ -131,6 +131,27 @@ async fn abort_leaves_nothing_and_is_final() {
 }
 
 #[tokio::test]
+async fn a_table_that_is_not_to_be_leaves_no_directory_and_late_attempts_make_none() {
+    let parent = TempDir::new().unwrap();
+    let target = parent.path().join("table");
+    let spec = spec(&target, SinkMode::ErrorIfExists);
+    let files = stage(&spec, 0..10).await;
+    let late = plan(&[vec![batch(0..10)]], &spec);
+    assert_eq!(sink::abort_new(&spec).await.unwrap(), Ending::Aborted);
+    assert!(!target.exists());
+    assert_eq!(sink::abort_new(&spec).await.unwrap(), Ending::Aborted, "again");
+    let error = run(&late, 0, AttemptId(unique())).await.unwrap_err();
+    assert!(typed(&error).message.contains("is gone"), "{error}");
+    assert_eq!(sink::publish(&spec, files).await.unwrap_err().kind, ErrorKind::Cancelled);
+    assert!(!target.exists());
+    // What was published stays, whoever wants it gone too late.
+    let spec = super::spec(&target, SinkMode::ErrorIfExists);
+    let summary = sink::publish(&spec, stage(&spec, 0..10).await).await.unwrap();
+    assert_eq!(sink::abort_new(&spec).await.unwrap(), Ending::Published(summary));
+    assert_eq!(read(&target).await.unwrap(), expected(0..10));
+}
+
+#[tokio::test]
 async fn abort_takes_only_its_own() {
     let dir = TempDir::new().unwrap();
     let (one, two) = (spec(dir.path(), SinkMode::Append), spec(dir.path(), SinkMode::Append));
