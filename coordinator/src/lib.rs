@@ -11,6 +11,7 @@
 
 pub mod blobs;
 pub mod connections;
+pub mod direct;
 mod driver;
 pub mod execution;
 pub mod front;
@@ -24,6 +25,7 @@ pub mod sessions;
 mod submission;
 
 pub use connections::Connection;
+pub use direct::{DirectResult, PartRead};
 pub use execution::{ExecutionUpdate, Statement, StatementText};
 pub use front::Front;
 pub use service::{Coordinator, CoordinatorHandle, ResultSource, Services, WorkerInfo};

@@ -5,11 +5,13 @@
 //!   coordinator ◄─ link ─► service (owns the attempt ledger) ─► runner ─► engine's instance of the stage
 //!                                                                 │ rows
 //!   other workers ◄─ server ──── store (memory first, spills) ◄───┘      fetch ─► store, other workers' servers
+//!   clients       ◄─ direct ───────┘
 //! ```
 #![warn(missing_docs)]
 #![forbid(unsafe_code)]
 
 pub mod budget;
+pub mod direct;
 mod eviction;
 pub mod fetch;
 pub mod link;
@@ -17,6 +19,7 @@ pub mod output;
 mod plans;
 pub mod pool;
 mod reading;
+mod reads;
 mod runner;
 mod scratch;
 pub mod server;

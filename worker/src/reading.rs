@@ -11,11 +11,13 @@ use arrow::array::RecordBatch;
 use futures::Stream;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 use windrow_common::Error;
 use windrow_engine::exchange::block::footprint;
 
 use crate::budget::{Budget, Charge, Share};
 use crate::output::{Held, Output, Piece};
+use crate::reads::OutputReads;
 
 /// Batches with the partition they belong to, in order. Goes on when the output is freed meanwhile.
 #[derive(Debug)]
@@ -44,6 +46,16 @@ impl OutputStream {
     pub(crate) fn new(output: Arc<Output>, partitions: Range<u32>, budget: Budget, io: Handle) -> Self {
         let Range { start, end } = partitions;
         Self { output, budget, io, partition: start, end, block: 0, segment: 0, reading: None, last: Last::None }
+    }
+
+    /// How clients' own reading of the output stands.
+    pub(crate) fn reads(&self) -> &Arc<OutputReads> {
+        &self.output.reads
+    }
+
+    /// Is cancelled when the output is gone from the store, for readers that end with it.
+    pub(crate) fn freed(&self) -> &CancellationToken {
+        &self.output.freed
     }
 
     /// The next batch from memory, or the read of one from disk that has been started, or the end.
