@@ -463,9 +463,9 @@ impl Drop for JobGuard {
     }
 }
 
-/// Whether reading it from its workers is worth their clients' connections.
+/// Whether reading it from its workers is worth the connections. Some of its parts may be small and here already.
 fn is_large(ready: &Ready) -> bool {
-    ready.bytes >= limits::DIRECT_RESULT_BYTES && ready.locations.iter().all(|location| location.inline.is_none())
+    ready.bytes >= limits::DIRECT_RESULT_BYTES && ready.locations.iter().any(|location| location.inline.is_none())
 }
 
 async fn sleep_or_never(wait: Option<Duration>) {

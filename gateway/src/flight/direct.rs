@@ -34,11 +34,15 @@ pub(super) fn endpoints(answer: Ticket, result: &DirectResult) -> Option<Vec<Fli
         };
         let ticket = ticket.encode();
         left = left.checked_sub(ticket.len())?;
-        let endpoint = FlightEndpoint::new()
-            .with_ticket(arrow_flight::Ticket { ticket })
-            .with_location(format!("grpc+tcp://{}", location.endpoint))
-            .with_location(REUSE_CONNECTION);
-        endpoints.push(endpoint);
+        let endpoint = FlightEndpoint::new().with_ticket(arrow_flight::Ticket { ticket });
+        // A part that rode in its report is here, which an endpoint without locations says.
+        endpoints.push(match location.inline {
+            Some(_) => endpoint,
+            None => {
+                let worker = format!("grpc+tcp://{}", location.endpoint);
+                endpoint.with_location(worker).with_location(REUSE_CONNECTION)
+            }
+        });
     }
     Some(endpoints)
 }

@@ -1,4 +1,4 @@
-//! A coordinator with the gateway and a worker, and clients of it.
+//! A coordinator with the gateway and workers, and clients of it.
 
 use std::time::Duration;
 
@@ -20,19 +20,26 @@ pub type Client = FlightSqlServiceClient<Channel>;
 
 pub struct House {
     pub coordinator: CoordinatorHandle,
-    pub worker: WorkerHandle,
+    pub workers: Vec<WorkerHandle>,
     pub warehouse: tempfile::TempDir,
 }
 
 impl House {
     pub async fn start() -> Self {
+        Self::with_workers(1).await
+    }
+
+    pub async fn with_workers(count: usize) -> Self {
         let warehouse = tempfile::tempdir().unwrap();
         let config = CoordinatorConfig { warehouse: Some(warehouse.path().to_owned()), ..CoordinatorConfig::default() };
         let coordinator = Coordinator::start_with(config, windrow_gateway::services()).await.unwrap();
-        let config = WorkerConfig { memory: ByteSize::gib(1), ..WorkerConfig::with_slots(2) };
-        let worker = Worker::start(config, &format!("grpc://{}", coordinator.addr())).await.unwrap();
-        coordinator.wait_for_workers(1).await.unwrap();
-        Self { coordinator, worker, warehouse }
+        let mut workers = vec![];
+        for _ in 0..count {
+            let config = WorkerConfig { memory: ByteSize::gib(1), ..WorkerConfig::with_slots(2) };
+            workers.push(Worker::start(config, &format!("grpc://{}", coordinator.addr())).await.unwrap());
+        }
+        coordinator.wait_for_workers(count).await.unwrap();
+        Self { coordinator, workers, warehouse }
     }
 
     /// A client over a connection of its own.
@@ -44,10 +51,8 @@ impl House {
     /// Waits until nothing is left of any statement: no use of a session, no output, no byte.
     pub async fn wait_until_quiet(&self) {
         let front = self.coordinator.front();
-        let quiet = || {
-            front.sessions().running() == 0 && self.worker.budget().used() == 0 && self.worker.store().held().is_empty()
-        };
-        wait_for(quiet).await;
+        let empty = |worker: &WorkerHandle| worker.budget().used() == 0 && worker.store().held().is_empty();
+        wait_for(|| front.sessions().running() == 0 && self.workers.iter().all(empty)).await;
     }
 
     /// How many sessions are open.
@@ -56,7 +61,9 @@ impl House {
     }
 
     pub async fn stop(self) {
-        self.worker.shutdown().await;
+        for worker in self.workers {
+            worker.shutdown().await;
+        }
         tokio::time::timeout(DEADLINE, self.coordinator.shutdown()).await.expect("the coordinator stops");
     }
 }

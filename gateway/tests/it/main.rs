@@ -3,6 +3,7 @@
 
 mod cancel;
 mod catalog;
+mod direct;
 mod house;
 mod ingest;
 mod prepared;
