@@ -183,7 +183,8 @@ async fn inside(front: &Front, times: &mut Vec<Taken>) -> Result<()> {
             }
             // News of progress may be passed over: a task that is done already was never seen running.
             ExecutionUpdate::Progress { running: 1.., .. } if running.is_none() => running = Some(now),
-            ExecutionUpdate::Progress { .. } => {}
+            // Rows are not asked for part by part here.
+            ExecutionUpdate::Progress { .. } | ExecutionUpdate::Direct(_) => {}
             ExecutionUpdate::Batch(_) => {
                 rows = now;
                 times.push((Step::Rows, now.since(accepted)));

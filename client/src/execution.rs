@@ -148,6 +148,9 @@ impl Execution {
                         News::Update(Update::Progress(Progress { done, running, total }))
                     }
                     ExecutionUpdate::Batch(batch) => News::Update(Update::Batch(batch)),
+                    ExecutionUpdate::Direct(_) => {
+                        return Err(Error::internal("rows were offered to somebody who did not ask for that"));
+                    }
                     ExecutionUpdate::Done(report) => News::Done(report),
                 })
             }

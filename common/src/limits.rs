@@ -92,6 +92,14 @@ pub const MAX_PARAMETER_BYTES: usize = 16 << 20;
 pub const RESULT_MESSAGE_BYTES: usize = 2 << 20;
 /// Encoded messages that wait for a slow client.
 pub const RESULT_QUEUE: usize = 2;
+/// Bytes from which on the rows of a result may be read from the workers themselves; a smaller one comes sooner through
+/// the coordinator, for a connection to a worker costs more than it saves.
+pub const DIRECT_RESULT_BYTES: u64 = 4 << 20;
+/// How long GetFlightInfo waits for a result whose rows may be read from the workers. Then it answers without their
+/// places, so that every client comes to know the columns and can cancel what goes on for long.
+pub const DIRECT_RESULT_PATIENCE: Duration = Duration::from_secs(10);
+/// Bytes of the tickets for one result's parts: they travel in one message, and many clients take 4 MiB.
+pub const DIRECT_TICKETS_BYTES: usize = 1 << 20;
 /// Memory that the rows of one ingestion may take while they are written.
 pub const INGEST_MEMORY_BYTES: usize = 256 << 20;
 /// Batches of one ingestion that wait to be written.
@@ -111,6 +119,8 @@ const _: () = assert!(RETRY_BACKOFF.as_millis() < RETRY_BACKOFF_MAX.as_millis())
 const _: () = assert!(BLOB_CHUNK_BYTES < MAX_MESSAGE_BYTES && EXCHANGE_MESSAGE_BYTES < MAX_MESSAGE_BYTES);
 const _: () = assert!(INLINE_OUTPUT_BYTES < MAX_MESSAGE_BYTES);
 const _: () = assert!(TICKET_PATIENCE.as_millis() < SESSION_IDLE.as_millis());
+const _: () = assert!(DIRECT_RESULT_PATIENCE.as_millis() < TICKET_PATIENCE.as_millis());
+const _: () = assert!(INLINE_OUTPUT_BYTES < DIRECT_RESULT_BYTES as usize && DIRECT_TICKETS_BYTES < MAX_MESSAGE_BYTES);
 const _: () = assert!(RESULT_MESSAGE_BYTES < MAX_MESSAGE_BYTES && MAX_PARAMETER_BYTES < MAX_MESSAGE_BYTES);
 const _: () = assert!(MAX_PARAMETER_UNION <= MAX_PARAMETER_ROWS);
 const _: () = assert!(MAX_ATTEMPTS < MAX_ATTEMPTS_WITH_LOSSES);

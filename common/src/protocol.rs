@@ -58,6 +58,27 @@ pub enum ToCoordinator {
         /// In which life.
         incarnation: Incarnation,
     },
+    /// Clients read an output of a job's result by themselves. Says how that stands, not what has changed: the latest
+    /// counts, and it comes again with each connection.
+    DirectReads {
+        /// In which life.
+        incarnation: Incarnation,
+        /// The job.
+        job: JobId,
+        /// Whose output.
+        attempt: AttemptId,
+        /// How its reading stands.
+        reads: DirectReads,
+    },
+}
+
+/// How clients' own reading of one output stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DirectReads {
+    /// Reads under way.
+    pub running: u32,
+    /// Whether some client has read it to its end.
+    pub complete: bool,
 }
 
 /// How an attempt stands. Joining two of one attempt is monotone: an end wins over `Running`, and the first end stays.

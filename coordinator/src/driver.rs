@@ -10,9 +10,10 @@ use futures::FutureExt;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
-use windrow_common::protocol::{ToCoordinator, ToWorker};
+use windrow_common::protocol::{DirectReads, ToCoordinator, ToWorker};
 use windrow_common::{
-    Error, ErrorKind, Incarnation, JobId, JobReport, Location, OutputReport, Result, StageGraph, WorkerId, limits,
+    AttemptId, Error, ErrorKind, Incarnation, JobId, JobReport, Location, OutputReport, Result, StageGraph, WorkerId,
+    limits,
 };
 use windrow_control::{Action, Event, Outcome, Scheduler, SchedulerConfig};
 use windrow_engine::plan::cost::ClusterShape;
@@ -46,7 +47,7 @@ pub enum Input {
     /// Somebody wants the job to stop.
     Cancel { job: JobId },
     /// Outputs of the job's result could not be read.
-    OutputsLost { job: JobId, attempts: Vec<windrow_common::AttemptId> },
+    OutputsLost { job: JobId, attempts: Vec<AttemptId> },
     /// The job's result was read, or nobody wants it.
     Released { job: JobId },
     /// A commit was carried out.
@@ -62,10 +63,23 @@ pub enum Input {
 pub struct JobState {
     /// Tasks accepted, running, and all.
     pub progress: (u32, u32, u32),
-    /// The result can be read here; the number grows each time the locations change.
-    pub ready: Option<(u64, Arc<Vec<Location>>)>,
+    /// The result can be read.
+    pub ready: Option<Ready>,
+    /// How clients' own reading of outputs stands, with the worker that says so.
+    pub reads: Arc<BTreeMap<AttemptId, (WorkerId, DirectReads)>>,
     /// How it ended.
     pub ended: Option<(Outcome, Arc<JobReport>)>,
+}
+
+/// A result that can be read.
+#[derive(Clone, Debug)]
+pub struct Ready {
+    /// Grows each time the locations change.
+    pub number: u64,
+    /// One for each task of the last stage, in task order.
+    pub locations: Arc<Vec<Location>>,
+    /// Bytes of the outputs, all together.
+    pub bytes: u64,
 }
 
 struct JobEntry {
@@ -140,7 +154,7 @@ impl Driver {
             Input::Gone { connection, worker, incarnation } => {
                 if self.links.is_current(worker, connection) {
                     info!(%worker, "worker disconnected");
-                    self.links.close(worker, incarnation);
+                    self.close(worker, incarnation);
                     self.handle(Event::WorkerDisconnected { worker, incarnation });
                 }
             }
@@ -171,6 +185,8 @@ impl Driver {
             return;
         };
         info!(%worker, pid, slots, endpoint, "worker connected");
+        // It says again how the reading of its outputs stands.
+        self.forget_reads(worker);
         self.links.open(worker, Link { connection, incarnation, pid, sender });
         self.handle(Event::WorkerConnected { worker, incarnation, slots, memory, endpoint, running, held });
     }
@@ -183,10 +199,35 @@ impl Driver {
                 self.handle(Event::Report { worker, incarnation, epoch, task, attempt, status });
             }
             ToCoordinator::Goodbye { incarnation } => {
-                self.links.close(worker, incarnation);
+                self.close(worker, incarnation);
                 self.handle(Event::WorkerDisconnected { worker, incarnation });
             }
+            ToCoordinator::DirectReads { job, attempt, reads, .. } => self.update(job, |state| {
+                debug!(%attempt, %worker, ?reads, "clients read an output");
+                Arc::make_mut(&mut state.reads).insert(attempt, (worker, reads));
+            }),
             ToCoordinator::Hello { .. } => warn!(%worker, "a second Hello on one connection"),
+        }
+    }
+
+    /// Closes a worker's connection.
+    fn close(&mut self, worker: WorkerId, incarnation: Incarnation) {
+        self.links.close(worker, incarnation);
+        self.forget_reads(worker);
+    }
+
+    /// Nobody knows any more of reads that were under way at this worker; what was read to its end stays read.
+    fn forget_reads(&self, worker: WorkerId) {
+        for entry in self.jobs.values() {
+            entry.state.send_if_modified(|state| {
+                let theirs = |(from, reads): &(WorkerId, DirectReads)| *from == worker && reads.running > 0;
+                if !state.reads.values().any(theirs) {
+                    return false;
+                }
+                let reads = Arc::make_mut(&mut state.reads).values_mut();
+                reads.filter(|(from, _)| *from == worker).for_each(|(_, reads)| reads.running = 0);
+                true
+            });
         }
     }
 
@@ -227,16 +268,18 @@ impl Driver {
             Action::Send { worker, incarnation, message } => {
                 if self.links.send(worker, incarnation, message) == Err(crate::links::NotSent::Closed) {
                     warn!(%worker, "the worker does not take its messages; its connection was closed");
+                    self.forget_reads(worker);
                     pending.push_back(Event::WorkerDisconnected { worker, incarnation });
                 }
             }
             Action::Disconnect { worker, incarnation, reason } => {
                 warn!(%worker, reason, "worker disconnected");
-                self.links.close(worker, incarnation);
+                self.close(worker, incarnation);
             }
-            Action::ResultReady { job, locations, report: _ } => self.update(job, |state| {
-                let number = state.ready.as_ref().map_or(0, |(number, _)| number + 1);
-                state.ready = Some((number, Arc::new(locations)));
+            Action::ResultReady { job, locations, report } => self.update(job, |state| {
+                let number = state.ready.as_ref().map_or(0, |ready| ready.number + 1);
+                let bytes = report.stages.last().map_or(0, |stage| stage.output_bytes);
+                state.ready = Some(Ready { number, locations: Arc::new(locations), bytes });
             }),
             Action::Progress { job, done, running, total } => {
                 self.update(job, |state| state.progress = (done, running, total));

@@ -4,6 +4,7 @@
 //! cancelled.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -11,25 +12,25 @@ use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
-use windrow_common::{Determinism, Error, ErrorKind, JobId, JobReport, OutputReport, Principal, Result, limits};
+use windrow_common::{Error, ErrorKind, JobId, JobReport, OutputReport, Principal, Result, limits};
 use windrow_control::Outcome;
-use windrow_engine::exchange::ExchangeSource;
 use windrow_engine::exchange::block::decode_inline;
-use windrow_engine::session::{EngineSession, PlanContext, Planned, PlannedJob, PlannedSink, count_row};
+use windrow_engine::session::{Analysis, EngineSession, PlanContext, Planned, PlannedJob, PlannedSink, count_row};
 use windrow_engine::sink::{self, Ending, SinkSpec, WrittenFile};
 
-use crate::driver::{Committer, Input, JobState};
+use crate::direct::{Circumstances, DirectResult, Standing};
+use crate::driver::{Committer, Input, JobState, Ready};
 use crate::jobs::{Begun, JobTicket, NewJob};
 use crate::journal::JobOwner;
-use crate::results::{Ended, ResultReader};
+use crate::results::{Ended, ResultReader, ResultShape};
 use crate::service::Shared;
 use crate::sessions::Lease;
 
 /// Batches that wait for a slow client.
 const UPDATE_QUEUE: usize = 4;
 
-/// What a client hears of its statement, in order: `Accepted`, then any of `Progress` and `Batch`, then `Done`; or an
-/// error at any point, which ends it.
+/// What a client hears of its statement, in order: `Accepted`, then any of `Progress` and `Batch`, or one `Direct` in
+/// place of every `Batch`, then `Done`; or an error at any point, which ends it.
 #[derive(Debug)]
 pub enum ExecutionUpdate {
     /// Planning is over.
@@ -40,6 +41,8 @@ pub enum ExecutionUpdate {
         schema: SchemaRef,
         /// Whether the only row is the number of rows written.
         writes: bool,
+        /// Whether `Direct` may come.
+        direct: bool,
     },
     /// Tasks accepted, running, and all.
     Progress {
@@ -52,8 +55,26 @@ pub enum ExecutionUpdate {
     },
     /// Rows.
     Batch(RecordBatch),
+    /// The rows are many, and are read from this, part by part. Only for those who asked for it.
+    Direct(DirectResult),
     /// The last row was delivered, and the job has succeeded.
     Done(JobReport),
+}
+
+/// Rows that are handed on.
+impl From<RecordBatch> for ExecutionUpdate {
+    fn from(batch: RecordBatch) -> Self {
+        Self::Batch(batch)
+    }
+}
+
+/// How the rows of a query come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Delivery {
+    /// Every row is handed on.
+    HandedOn,
+    /// A large result may be offered to be read part by part, if the session allows it.
+    MayBeDirect,
 }
 
 /// What a client wants to be done.
@@ -92,20 +113,26 @@ impl Statement {
 }
 
 /// Starts a statement as a job of its own. The session is in use until its last trace is gone.
-pub(crate) fn start(shared: Arc<Shared>, lease: Lease, text: StatementText) -> Result<Statement> {
+pub(crate) fn start(shared: Arc<Shared>, lease: Lease, text: StatementText, delivery: Delivery) -> Result<Statement> {
     let id = JobId(Uuid::new_v4().as_u128());
     match shared.jobs.begin(NewJob { id, key: None, text: text.sql.clone(), statements: 1 })? {
-        Begun::New(ticket) => Ok(start_listed(shared, lease, text, Some(ticket))),
+        Begun::New(ticket) => Ok(start_listed(shared, lease, text, delivery, Some(ticket))),
         Begun::Known(job) => Err(Error::internal(format!("{} is there already", job.id))),
     }
 }
 
 /// Starts a statement as a part of a job that is listed already.
 pub(crate) fn start_part(shared: Arc<Shared>, lease: Lease, text: StatementText) -> Statement {
-    start_listed(shared, lease, text, None)
+    start_listed(shared, lease, text, Delivery::HandedOn, None)
 }
 
-fn start_listed(shared: Arc<Shared>, lease: Lease, text: StatementText, ticket: Option<JobTicket>) -> Statement {
+fn start_listed(
+    shared: Arc<Shared>,
+    lease: Lease,
+    text: StatementText,
+    delivery: Delivery,
+    ticket: Option<JobTicket>,
+) -> Statement {
     let (sender, updates) = mpsc::channel(UPDATE_QUEUE);
     let tasks = shared.tasks.clone();
     let closed = lease.session().closed().clone();
@@ -113,7 +140,7 @@ fn start_listed(shared: Arc<Shared>, lease: Lease, text: StatementText, ticket: 
         let session = lease.session().engine().clone();
         let principal = lease.session().principal().clone();
         let closed = lease.session().closed().clone();
-        let runner = Runner { shared, session, principal, client: sender, ticket, closed };
+        let runner = Runner { shared, session, principal, delivery, client: sender, ticket, closed };
         let result = runner.run(text).await;
         let Runner { client, ticket, .. } = runner;
         if let Some(ticket) = ticket {
@@ -141,6 +168,7 @@ struct Runner {
     shared: Arc<Shared>,
     session: EngineSession,
     principal: Principal,
+    delivery: Delivery,
     client: mpsc::Sender<Result<ExecutionUpdate>>,
     /// The job that this is, unless it is a part of one.
     ticket: Option<JobTicket>,
@@ -158,7 +186,7 @@ impl Runner {
             Planned::Done { schema, batches } => {
                 // What is done at once is no job to be listed.
                 self.ticket.iter().for_each(JobTicket::forget);
-                self.say(ExecutionUpdate::Accepted { job: None, schema, writes: false }).await?;
+                self.say(ExecutionUpdate::Accepted { job: None, schema, writes: false, direct: false }).await?;
                 for batch in batches {
                     self.say(ExecutionUpdate::Batch(batch)).await?;
                 }
@@ -205,7 +233,11 @@ impl Runner {
 
     async fn run_job(&self, job: JobId, planned: PlannedJob) -> Result<()> {
         let last = planned.graph.stages.last().ok_or_else(|| Error::internal("a job without stages"))?;
-        let (partitions, determinism) = (last.output_partitions, last.determinism);
+        let shape = ResultShape {
+            schema: Arc::clone(&planned.schema),
+            partitions: last.output_partitions,
+            determinism: last.determinism,
+        };
         let (rows_sender, rows) = oneshot::channel();
         let commit = planned.sink.as_ref().map(|sink| committer(sink.spec.clone(), rows_sender));
         let job_guard = match (self.submit(job, &planned, commit).await, &planned.sink) {
@@ -216,13 +248,11 @@ impl Runner {
             }
             (Err(error), _) => return Err(error),
         };
-        let accepted = match &planned.analysis {
-            Some(analysis) => ExecutionUpdate::Accepted { job: Some(job), schema: analysis.schema(), writes: false },
-            None => {
-                let (schema, writes) = (Arc::clone(&planned.schema), planned.sink.is_some());
-                ExecutionUpdate::Accepted { job: Some(job), schema, writes }
-            }
-        };
+        let writes = planned.sink.is_some() && planned.analysis.is_none();
+        let is_query = planned.sink.is_none() && planned.analysis.is_none();
+        let direct = is_query && self.delivery == Delivery::MayBeDirect && self.session.direct_results();
+        let schema = planned.analysis.as_ref().map_or_else(|| Arc::clone(&planned.schema), Analysis::schema);
+        let accepted = ExecutionUpdate::Accepted { job: Some(job), schema, writes, direct };
         if let Err(error) = self.say(accepted).await {
             drop(job_guard);
             if let Some(sink) = &planned.sink {
@@ -232,7 +262,7 @@ impl Runner {
         }
         let Finished { report, outcome, wrote } = match (&planned.sink, &planned.analysis) {
             (Some(sink), _) => self.write(job, job_guard, sink, rows).await?,
-            (None, None) => self.deliver(job, job_guard, partitions, determinism, planned.schema).await?,
+            (None, None) => self.deliver(job, job_guard, shape, direct).await?,
             (None, Some(_)) => self.discard(job, job_guard).await?,
         };
         match outcome {
@@ -273,39 +303,34 @@ impl Runner {
         }
     }
 
-    /// Hands a query's rows on as they can be read.
-    async fn deliver(
-        &self,
-        job: JobId,
-        mut guard: JobGuard,
-        partitions: u32,
-        determinism: Determinism,
-        schema: SchemaRef,
-    ) -> Result<Finished> {
-        let source: Arc<dyn ExchangeSource> = self.shared.result_source()?;
-        let mut reader = ResultReader::new(source, schema, partitions, determinism);
+    /// Hands a query's rows on as they can be read; offers a large result, if it may be `direct`.
+    async fn deliver(&self, job: JobId, mut guard: JobGuard, shape: ResultShape, direct: bool) -> Result<Finished> {
+        let source = self.shared.result_source()?;
+        let mut reader = ResultReader::new(Arc::clone(&source), shape.clone());
         let mut seen = None;
         loop {
             let state = self
-                .next_state(&mut guard, |state| state.ready.as_ref().is_some_and(|(number, _)| Some(*number) != seen));
+                .next_state(&mut guard, |state| state.ready.as_ref().is_some_and(|ready| Some(ready.number) != seen));
             let state = state.await?;
             if let Some((outcome, report)) = state.ended {
                 guard.ended = true;
                 return Ok(Finished { report: report.as_ref().clone(), outcome, wrote: None });
             }
-            let Some((number, locations)) = state.ready else { continue };
-            seen = Some(number);
+            let Some(ready) = state.ready else { continue };
+            if direct && seen.is_none() && is_large(&ready) {
+                let (inputs, tasks) = (self.shared.inputs.clone(), self.shared.tasks.clone());
+                let circumstances = Circumstances { source, inputs, state: guard.state.clone(), tasks };
+                return self.offer(job, guard, DirectResult::new(job, shape, &ready, circumstances)).await;
+            }
+            seen = Some(ready.number);
             let reading = self.shared.gauges.results.enter();
             let read = tokio::select! {
-                read = reader.read(&locations, &self.client) => read?,
+                read = reader.read(&ready.locations, &self.client) => read?,
                 unwanted = self.unwanted() => return Err(unwanted),
             };
             drop(reading);
             match read {
-                Ended::Complete => {
-                    self.tell(Input::Released { job }).await?;
-                    return self.wait_for_end(guard).await;
-                }
+                Ended::Complete => return self.release(job, guard).await,
                 Ended::Lost(attempts) => self.tell(Input::OutputsLost { job, attempts }).await?,
                 Ended::Unwanted => return Err(Error::cancelled()),
             }
@@ -315,9 +340,42 @@ impl Runner {
     /// Lets a query run, and its rows go.
     async fn discard(&self, job: JobId, mut guard: JobGuard) -> Result<Finished> {
         let state = self.next_state(&mut guard, |state| state.ready.is_some()).await?;
-        if state.ended.is_none() {
-            self.tell(Input::Released { job }).await?;
+        match state.ended {
+            Some(_) => self.wait_for_end(guard).await,
+            None => self.release(job, guard).await,
         }
+    }
+
+    /// Holds a result for those who read its parts, until all were read or nobody has come for long.
+    async fn offer(&self, job: JobId, mut guard: JobGuard, direct: DirectResult) -> Result<Finished> {
+        let mut parts = direct.watch();
+        self.say(ExecutionUpdate::Direct(direct.clone())).await?;
+        loop {
+            let state = guard.state.borrow_and_update().clone();
+            if let Some((outcome, report)) = state.ended {
+                guard.ended = true;
+                return Ok(Finished { report: report.as_ref().clone(), outcome, wrote: None });
+            }
+            parts.mark_unchanged();
+            let patience = match direct.standing(&state.reads) {
+                Standing::Complete => break,
+                Standing::Busy => None,
+                Standing::Idle => Some(limits::TICKET_PATIENCE),
+            };
+            tokio::select! {
+                changed = guard.state.changed() => changed.map_err(|_| gone())?,
+                // It can only fail with its sender, which is here.
+                _ = parts.changed() => {}
+                () = sleep_or_never(patience) => break,
+                unwanted = self.unwanted() => return Err(unwanted),
+            }
+        }
+        self.release(job, guard).await
+    }
+
+    /// The rows were read, or nobody wants them any more.
+    async fn release(&self, job: JobId, guard: JobGuard) -> Result<Finished> {
+        self.tell(Input::Released { job }).await?;
         self.wait_for_end(guard).await
     }
 
@@ -437,6 +495,18 @@ impl Drop for JobGuard {
                 let _ = inputs.send(Input::Cancel { job }).await;
             });
         }
+    }
+}
+
+/// Whether reading it from its workers is worth the connections. Some of its parts may be small and here already.
+fn is_large(ready: &Ready) -> bool {
+    ready.bytes >= limits::DIRECT_RESULT_BYTES && ready.locations.iter().any(|location| location.inline.is_none())
+}
+
+async fn sleep_or_never(wait: Option<Duration>) {
+    match wait {
+        Some(wait) => tokio::time::sleep(wait).await,
+        None => std::future::pending().await,
     }
 }
 

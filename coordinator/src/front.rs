@@ -13,7 +13,7 @@ use windrow_common::{ClusterCounters, Error, JobId, Principal, Result, SessionId
 use windrow_engine::session::ingest::Rows;
 use windrow_engine::session::{Description, IngestTarget, ListedTable, PlanContext};
 
-use crate::execution::{self, Statement, StatementText};
+use crate::execution::{self, Delivery, Statement, StatementText};
 use crate::service::{Shared, WorkerInfo};
 use crate::sessions::{Session, Sessions};
 
@@ -41,8 +41,18 @@ impl Front {
 
     /// Starts a statement of a session. It goes on for as long as somebody holds it and the session is open.
     pub fn execute(&self, session: &Session, text: StatementText) -> Result<Statement> {
+        self.start(session, text, Delivery::HandedOn)
+    }
+
+    /// The same, for somebody whose clients can read from workers: unless the session says otherwise, a large result
+    /// comes as one [`crate::ExecutionUpdate::Direct`] in place of its rows.
+    pub fn execute_direct(&self, session: &Session, text: StatementText) -> Result<Statement> {
+        self.start(session, text, Delivery::MayBeDirect)
+    }
+
+    fn start(&self, session: &Session, text: StatementText, delivery: Delivery) -> Result<Statement> {
         let lease = self.shared.sessions.lease(session.id())?;
-        execution::start(Arc::clone(&self.shared), lease, text)
+        execution::start(Arc::clone(&self.shared), lease, text, delivery)
     }
 
     /// What a statement is, without running it.

@@ -12,6 +12,7 @@
 pub mod blobs;
 pub mod connections;
 mod counting;
+pub mod direct;
 mod driver;
 pub mod execution;
 pub mod front;
@@ -25,6 +26,7 @@ pub mod sessions;
 mod submission;
 
 pub use connections::Connection;
+pub use direct::{DirectResult, PartRead};
 pub use execution::{ExecutionUpdate, Statement, StatementText};
 pub use front::Front;
 pub use service::{Coordinator, CoordinatorHandle, ResultSource, Services, WorkerInfo};

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use futures::StreamExt;
 use tokio::sync::mpsc;
@@ -12,15 +13,22 @@ use windrow_common::{AttemptId, Determinism, Error, ErrorKind, Location, Result,
 use windrow_engine::error::classify;
 use windrow_engine::exchange::{ExchangeSource, ReadRequest};
 
-use crate::execution::ExecutionUpdate;
+/// What the rows of a result are, wherever they lie.
+#[derive(Clone, Debug)]
+pub struct ResultShape {
+    /// The columns, as the engine makes them.
+    pub schema: SchemaRef,
+    /// Partitions of each output.
+    pub partitions: u32,
+    /// What another run of a task may change.
+    pub determinism: Determinism,
+}
 
 /// How far a result was read.
 #[derive(Debug)]
 pub struct ResultReader {
     source: Arc<dyn ExchangeSource>,
-    schema: SchemaRef,
-    partitions: u32,
-    determinism: Determinism,
+    shape: ResultShape,
     /// The next location to read.
     next: usize,
     /// Rows of it that were handed on already, and the attempt that made them.
@@ -41,20 +49,20 @@ pub enum Ended {
 
 impl ResultReader {
     /// A reader of a result that nothing was read of yet.
-    pub fn new(source: Arc<dyn ExchangeSource>, schema: SchemaRef, partitions: u32, determinism: Determinism) -> Self {
-        Self { source, schema, partitions, determinism, next: 0, delivered: 0, attempt: None }
+    pub fn new(source: Arc<dyn ExchangeSource>, shape: ResultShape) -> Self {
+        Self { source, shape, next: 0, delivered: 0, attempt: None }
     }
 
     /// Reads on from where it stopped, and hands the rows to `client` for as long as it takes them.
-    pub async fn read(
+    pub async fn read<T: From<RecordBatch>>(
         &mut self,
         locations: &[Location],
-        client: &mpsc::Sender<Result<ExecutionUpdate>>,
+        client: &mpsc::Sender<Result<T>>,
     ) -> Result<Ended> {
         let mut tries = 0;
         'locations: while let Some(location) = locations.get(self.next) {
             let mut skip = self.delivered;
-            if skip > 0 && self.attempt != Some(location.attempt) && self.determinism != Determinism::Exact {
+            if skip > 0 && self.attempt != Some(location.attempt) && self.shape.determinism != Determinism::Exact {
                 return Err(Error::io(
                     "a part of the result was lost after some of its rows were delivered, and running it again could \
                      give other rows; run the statement again",
@@ -63,8 +71,8 @@ impl ResultReader {
             self.attempt = Some(location.attempt);
             let mut stream = self.source.read(ReadRequest {
                 producers: vec![location.clone()],
-                partitions: 0..self.partitions,
-                schema: Arc::clone(&self.schema),
+                partitions: 0..self.shape.partitions,
+                schema: Arc::clone(&self.shape.schema),
             });
             while let Some(batch) = stream.next().await {
                 let mut batch = match batch {
@@ -86,7 +94,7 @@ impl ResultReader {
                     skip = 0;
                 }
                 self.delivered += batch.num_rows() as u64;
-                if client.send(Ok(ExecutionUpdate::Batch(batch))).await.is_err() {
+                if client.send(Ok(batch.into())).await.is_err() {
                     return Ok(Ended::Unwanted);
                 }
             }

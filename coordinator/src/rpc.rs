@@ -308,6 +308,7 @@ fn encode(update: ExecutionUpdate, encoder: &mut Option<BlockEncoder>) -> Result
             Event::Accepted(wire::Accepted { job: job.map(|job| id_bytes(job.0)), schema: schema.into() })
         }
         ExecutionUpdate::Progress { done, running, total } => Event::Progress(wire::Progress { done, running, total }),
+        ExecutionUpdate::Direct(_) => return Err(Error::internal("rows were offered to somebody who did not ask")),
         ExecutionUpdate::Done(report) => Event::Done(wire::Done { report: Some(report_to_wire(&report)) }),
         ExecutionUpdate::Batch(batch) => {
             let encoder = encoder.as_mut().ok_or_else(|| Error::internal("rows came before their schema"))?;

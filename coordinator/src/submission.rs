@@ -136,7 +136,7 @@ async fn run_one(shared: &Arc<Shared>, session: &ScriptSession, ticket: &JobTick
             ExecutionUpdate::Progress { done, running, total } => ticket.progress((done, running, total)),
             ExecutionUpdate::Batch(count) if counts_rows => ticket.wrote(count_in(&count)),
             ExecutionUpdate::Batch(rows) if rows.num_rows() == 0 => {}
-            ExecutionUpdate::Batch(_) => return Err(gives_rows_error()),
+            ExecutionUpdate::Batch(_) | ExecutionUpdate::Direct(_) => return Err(gives_rows_error()),
             ExecutionUpdate::Done(report) => {
                 if report.job.is_some() {
                     ticket.done(report);

@@ -22,7 +22,7 @@ pub trait Control: Debug + Send + Sync + 'static {
     fn close(&self, id: SessionId);
     /// What a statement is, without running it.
     fn describe(&self, session: &Session, text: StatementText) -> BoxFuture<'static, Result<Description>>;
-    /// Starts a statement; dropping it cancels it.
+    /// Starts a statement; dropping it cancels it. A large result may be offered to be read part by part.
     fn execute(&self, session: &Session, text: StatementText) -> Result<Statement>;
     /// Writes rows into a table: all of them or, on an error or when the future is dropped, none.
     fn ingest(
@@ -56,7 +56,7 @@ impl Control for Front {
     }
 
     fn execute(&self, session: &Session, text: StatementText) -> Result<Statement> {
-        Front::execute(self, session, text)
+        Front::execute_direct(self, session, text)
     }
 
     fn ingest(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use windrow_common::protocol::{Assignment, AttemptStatus, InputSlice, ToCoordinator, ToWorker};
+use windrow_common::protocol::{Assignment, AttemptStatus, DirectReads, InputSlice, ToCoordinator, ToWorker};
 use windrow_common::{
     AttemptId, BlobHash, Epoch, Error, ErrorKind, ExchangeId, ExchangeKind, Incarnation, JobId, Location, OutputReport,
     PartitionSize, ReadMode, Result, StageId, TaskId, WorkerId,
@@ -88,6 +88,13 @@ pub fn worker_to_wire(message: ToCoordinator) -> wire::WorkerMessage {
             attempt: id_bytes(attempt.0),
             status: Some(status_to_wire(status)),
         }),
+        ToCoordinator::DirectReads { incarnation, job, attempt, reads } => Message::DirectReads(wire::DirectReads {
+            incarnation: id_bytes(incarnation.0),
+            job: id_bytes(job.0),
+            attempt: id_bytes(attempt.0),
+            running: reads.running,
+            complete: reads.complete,
+        }),
     };
     wire::WorkerMessage { message: Some(message) }
 }
@@ -119,6 +126,12 @@ pub fn worker_from_wire(message: wire::WorkerMessage) -> Result<ToCoordinator> {
             task: task_from_wire(report.task)?,
             attempt: AttemptId(id(&report.attempt, "attempt id")?),
             status: status_from_wire(report.status.ok_or_else(|| malformed("status"))?)?,
+        },
+        Message::DirectReads(reads) => ToCoordinator::DirectReads {
+            incarnation: Incarnation(id(&reads.incarnation, "incarnation")?),
+            job: JobId(id(&reads.job, "job id")?),
+            attempt: AttemptId(id(&reads.attempt, "attempt id")?),
+            reads: DirectReads { running: reads.running, complete: reads.complete },
         },
     })
 }
@@ -393,6 +406,17 @@ mod tests {
             };
             assert_eq!(worker_from_wire(worker_to_wire(message.clone())).unwrap(), message);
         }
+    }
+
+    #[test]
+    fn news_of_direct_reads_survive_the_wire() {
+        let message = ToCoordinator::DirectReads {
+            incarnation: Incarnation(1),
+            job: JobId(2),
+            attempt: AttemptId(3),
+            reads: DirectReads { running: 4, complete: true },
+        };
+        assert_eq!(worker_from_wire(worker_to_wire(message.clone())).unwrap(), message);
     }
 
     #[test]

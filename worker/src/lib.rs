@@ -5,12 +5,14 @@
 //!   coordinator ◄─ link ─► service (owns the attempt ledger) ─► runner ─► engine's instance of the stage
 //!                                                                 │ rows
 //!   other workers ◄─ server ──── store (memory first, spills) ◄───┘      fetch ─► store, other workers' servers
+//!   clients       ◄─ direct ───────┘
 //! ```
 #![warn(missing_docs)]
 #![forbid(unsafe_code)]
 
 pub mod budget;
 mod counting;
+pub mod direct;
 mod eviction;
 pub mod fetch;
 pub mod link;
@@ -18,6 +20,7 @@ pub mod output;
 mod plans;
 pub mod pool;
 mod reading;
+mod reads;
 mod runner;
 mod scratch;
 pub mod server;

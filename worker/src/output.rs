@@ -14,10 +14,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use tokio_util::sync::CancellationToken;
 use windrow_common::{AttemptId, Error, ErrorKind, JobId, PartitionSize};
 use windrow_engine::exchange::block::Footprint;
 
 use crate::budget::{Budget, Charge, Share};
+use crate::reads::OutputReads;
 use crate::spill::{Segment, SpillFile};
 
 /// A batch in memory, counted against the budget for as long as anybody in the store holds it.
@@ -69,6 +71,10 @@ enum Phase {
 pub(crate) struct Output {
     pub(crate) job: JobId,
     pub(crate) attempt: AttemptId,
+    /// How clients' own reading of it stands.
+    pub(crate) reads: Arc<OutputReads>,
+    /// Is cancelled when it is gone from the store.
+    pub(crate) freed: CancellationToken,
     budget: Budget,
     state: Mutex<State>,
 }
@@ -106,7 +112,8 @@ impl Output {
             spilled: 0,
             touched: now,
         };
-        Self { job, attempt, budget, state: Mutex::new(state) }
+        let (reads, freed) = (OutputReads::new(job, attempt), CancellationToken::new());
+        Self { job, attempt, reads, freed, budget, state: Mutex::new(state) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -263,6 +270,8 @@ impl Output {
         if let Some(file) = &state.file {
             file.unlink();
         }
+        drop(state);
+        self.freed.cancel();
     }
 }
 

@@ -11,11 +11,13 @@ use arrow::array::RecordBatch;
 use futures::Stream;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 use windrow_common::{Counted, Error};
 use windrow_engine::exchange::block::footprint;
 
 use crate::budget::{Budget, Charge, Share};
 use crate::output::{Held, Output, Piece};
+use crate::reads::OutputReads;
 
 /// Batches with the partition they belong to, in order. Goes on when the output is freed meanwhile.
 #[derive(Debug)]
@@ -52,6 +54,16 @@ impl OutputStream {
         let Range { start, end } = partitions;
         let (block, segment, reading, last) = (0, 0, None, Last::None);
         Self { output, budget, io, partition: start, end, block, segment, reading, last, _counted: counted }
+    }
+
+    /// How clients' own reading of the output stands.
+    pub(crate) fn reads(&self) -> &Arc<OutputReads> {
+        &self.output.reads
+    }
+
+    /// Is cancelled when the output is gone from the store, for readers that end with it.
+    pub(crate) fn freed(&self) -> &CancellationToken {
+        &self.output.freed
     }
 
     /// The next batch from memory, or the read of one from disk that has been started, or the end.

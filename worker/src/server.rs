@@ -32,6 +32,7 @@ use windrow_proto::exchange::fetch_response::Part;
 use windrow_proto::status::{id_from_bytes, to_status};
 
 use crate::budget::{Budget, Charge, Share};
+use crate::direct::DirectServer;
 use crate::reading::OutputStream;
 use crate::store::ShuffleStore;
 
@@ -65,7 +66,11 @@ pub async fn serve_beside(
         .initial_connection_window_size(limits::HTTP2_CONNECTION_WINDOW)
         .http2_keepalive_interval(Some(limits::HEARTBEAT_TIMEOUT))
         .http2_keepalive_timeout(Some(limits::HEARTBEAT_TIMEOUT))
-        .add_routes(services.add_service(ExchangeServer::new(store, cpu).into_service()))
+        .add_routes(
+            services
+                .add_service(DirectServer::new(store.clone(), cpu.clone()).into_service())
+                .add_service(ExchangeServer::new(store, cpu).into_service()),
+        )
         .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), shutdown.cancelled_owned())
         .await
         .map_err(|e| Error::io(format!("the shuffle server failed: {e}")))

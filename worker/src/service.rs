@@ -11,8 +11,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use uuid::Uuid;
 use windrow_common::config::WorkerConfig;
+use windrow_common::protocol::{DirectReads, ToCoordinator};
 use windrow_common::time::Clock;
-use windrow_common::{AttemptId, Error, Incarnation, Result, WorkerCounters, WorkerId};
+use windrow_common::{AttemptId, Error, Incarnation, JobId, Result, WorkerCounters, WorkerId};
 use windrow_control::{AttemptLedger, LedgerAction, LedgerConfig, LedgerEvent};
 use windrow_engine::exchange::ExchangeSource;
 
@@ -99,6 +100,7 @@ impl Worker {
         });
         let (ended_sender, ended) = mpsc::channel(ENDED_QUEUE);
         let service = Service {
+            incarnation,
             ledger,
             clock: Clock::start(),
             link,
@@ -196,6 +198,7 @@ impl Drop for WorkerHandle {
 }
 
 struct Service {
+    incarnation: Incarnation,
     ledger: AttemptLedger,
     clock: Clock,
     link: Arc<dyn CoordinatorLink>,
@@ -213,6 +216,7 @@ enum Next {
     Connection(Connection),
     Event(LedgerEvent),
     Ended(Ended),
+    Reads(BTreeMap<AttemptId, (JobId, DirectReads)>),
 }
 
 impl Service {
@@ -243,6 +247,7 @@ impl Service {
                 }
                 Next::Event(event) => self.handle(event),
                 Next::Ended(ended) => self.attempt_ended(ended),
+                Next::Reads(news) => self.tell_reads(news),
             }
             if let Some(error) = self.turned_away.take() {
                 self.stop_all().await;
@@ -266,6 +271,7 @@ impl Service {
         tokio::select! {
             () = shutdown.cancelled() => Next::Stop,
             Some(ended) = self.ended.recv() => Next::Ended(ended),
+            news = self.store.read_news().next(), if self.connection.is_some() => Next::Reads(news),
             message = receive(&mut self.connection) => match message {
                 Some(message) => Next::Event(LedgerEvent::Message(message)),
                 None => {
@@ -288,6 +294,14 @@ impl Service {
     fn connected(&mut self, connection: Connection) {
         self.connection = Some(connection);
         self.handle(LedgerEvent::Connected);
+        self.store.tell_reads_again();
+    }
+
+    fn tell_reads(&mut self, news: BTreeMap<AttemptId, (JobId, DirectReads)>) {
+        let incarnation = self.incarnation;
+        for (attempt, (job, reads)) in news {
+            self.carry_out(LedgerAction::Send(ToCoordinator::DirectReads { incarnation, job, attempt, reads }));
+        }
     }
 
     fn attempt_ended(&mut self, ended: Ended) {

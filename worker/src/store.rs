@@ -18,6 +18,7 @@ use crate::budget::Budget;
 use crate::eviction;
 use crate::output::Output;
 use crate::reading::OutputStream;
+use crate::reads::ReadNews;
 use crate::scratch::Scratch;
 use crate::writer::OutputWriter;
 
@@ -49,6 +50,8 @@ pub(crate) struct Inner {
     pub(crate) io: Handle,
     clock: AtomicU64,
     spilled: AtomicU64,
+    /// How clients read, for the coordinator.
+    read_news: ReadNews,
     /// One eviction at a time: writers wait here, which is what slows them down.
     evicting: tokio::sync::Mutex<()>,
     spiller: Mutex<Option<AbortHandle>>,
@@ -67,6 +70,7 @@ impl ShuffleStore {
             io: io.clone(),
             clock: AtomicU64::new(0),
             spilled: AtomicU64::new(0),
+            read_news: ReadNews::default(),
             evicting: tokio::sync::Mutex::new(()),
             spiller: Mutex::new(None),
             readers: Gauge::default(),
@@ -174,6 +178,17 @@ impl ShuffleStore {
         let mut held: Vec<_> = outputs.iter().filter(|output| output.is_finished()).map(|o| o.attempt).collect();
         held.sort();
         held
+    }
+
+    /// News of how clients read outputs by themselves.
+    pub(crate) fn read_news(&self) -> &ReadNews {
+        &self.inner.read_news
+    }
+
+    /// Makes news of all reading once more, for a coordinator that may have missed some.
+    pub(crate) fn tell_reads_again(&self) {
+        let outputs: Vec<Arc<Output>> = self.inner.outputs().values().map(Arc::clone).collect();
+        outputs.iter().for_each(|output| output.reads.tell_again(&self.inner.read_news));
     }
 
     /// How it stands.

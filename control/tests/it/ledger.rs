@@ -98,6 +98,7 @@ fn short(actions: &[LedgerAction]) -> Vec<String> {
             LedgerAction::Send(ToCoordinator::Heartbeat { .. }) => "beat".into(),
             LedgerAction::Send(ToCoordinator::Hello { .. }) => "hello".into(),
             LedgerAction::Send(ToCoordinator::Goodbye { .. }) => "goodbye".into(),
+            LedgerAction::Send(ToCoordinator::DirectReads { .. }) => "reads".into(),
         })
         .collect()
 }

@@ -19,6 +19,10 @@ extensions_options! {
 
         /// Partitions of an exchange; 0: as many as the cluster has slots.
         pub partitions: usize, default = 0
+
+        /// Whether Flight SQL clients are told where the rows of a large result lie, to read them from the workers, many
+        /// at once. Off, or where a client cannot reach a worker, the rows come through the coordinator.
+        pub direct_results: bool, default = true
     }
 }
 
@@ -66,6 +70,11 @@ impl EngineSession {
             }
         }
         all
+    }
+
+    /// Whether clients may read the rows of a large result from the workers: `windrow.direct_results`.
+    pub fn direct_results(&self) -> bool {
+        self.options().direct_results
     }
 
     /// Changes one setting, like `SET name = value`. `catalog` and `schema` are where names without one are looked up.

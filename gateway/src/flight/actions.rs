@@ -16,12 +16,12 @@ use bytes::Bytes;
 use prost::Message;
 use windrow_common::{Error, ErrorKind, Result};
 use windrow_coordinator::Session;
+use windrow_engine::exchange::outward::outward_schema;
 use windrow_engine::session::StatementKind;
 
 use super::Gateway;
 use super::commands::{self, plain, refuse_transaction};
-use super::queries::{answer_ticket, handle_of};
-use super::rows::outward_schema;
+use super::queries::{any_ticket, handle_of};
 
 const ACTIONS: [(&str, &str); 8] = [
     ("CreatePreparedStatement", "Prepares a statement. ActionCreatePreparedStatementRequest → …Result"),
@@ -115,9 +115,10 @@ impl Gateway {
 
     /// Cancels the statement of this information; one that has ended cannot be cancelled any more.
     fn cancel(&self, info: &FlightInfo) -> CancelStatus {
-        let tickets = info.endpoint.iter().filter_map(|endpoint| answer_ticket(&endpoint.ticket.as_ref()?.ticket));
+        let fetched = info.endpoint.iter().filter_map(|endpoint| Some(&endpoint.ticket.as_ref()?.ticket));
+        let named = fetched.chain(std::iter::once(&info.app_metadata));
         let mut status = CancelStatus::NotCancellable;
-        for ticket in tickets {
+        for ticket in named.filter_map(any_ticket) {
             if let Ok(answer) = self.room_of(ticket).and_then(|room| room.answer(ticket)) {
                 answer.cancel();
                 status = CancelStatus::Cancelled;

@@ -1,7 +1,8 @@
-//! The answer of a statement, between the call that starts it and the one that fetches its rows.
+//! The answer of a statement, between the call that starts it and the ones that fetch its rows.
 //!
 //! ```text
-//!   started ─► accepted: columns known ─┬─ fetched ─► rows leave, backpressured ─► forgotten
+//!   started ─► accepted: columns known ─┬─ fetched ─► rows leave, backpressured ─────────────────► forgotten
+//!                                       ├─ large: offered part by part ─► every part was read ───► forgotten
 //!                                       └─ not fetched in time, cancelled, session closed ─► the job is cancelled
 //! ```
 //!
@@ -12,26 +13,60 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use arrow_flight::FlightEndpoint;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
-use windrow_common::{Error, Result, limits};
-use windrow_coordinator::{ExecutionUpdate, Statement};
+use windrow_common::{Error, ErrorKind, Result, limits};
+use windrow_coordinator::{DirectResult, ExecutionUpdate, PartRead, Statement};
+use windrow_engine::exchange::DirectTicket;
 
 use super::room::Room;
 use super::ticket::Ticket;
+use super::{direct, queries};
 
 /// A statement that was accepted.
 #[derive(Debug)]
 pub(super) struct Running {
-    pub(super) statement: Statement,
+    statement: Statement,
     /// The columns of its rows, as the engine makes them.
     pub(super) columns: SchemaRef,
     /// Whether its only row is the number of rows written.
     pub(super) writes: bool,
+    /// Whether its rows may be offered part by part.
+    direct: bool,
     /// Tasks done, and all tasks.
     progress: (u32, u32),
     /// What was read ahead of the one who fetches.
     ahead: Option<ExecutionUpdate>,
+    /// Rows that were offered part by part to somebody who wants them as one.
+    parts: Option<Parts>,
+}
+
+/// The parts of a result, one after the other.
+#[derive(Debug)]
+struct Parts {
+    result: DirectResult,
+    next: usize,
+    reading: Option<PartRead>,
+}
+
+impl Parts {
+    /// The next rows; none after the last part.
+    async fn next(&mut self) -> Result<Option<RecordBatch>> {
+        while self.next < self.result.locations().len() {
+            let mut reading = match self.reading.take() {
+                Some(reading) => reading,
+                None => self.result.read(self.next)?,
+            };
+            if let Some(batch) = reading.next().await? {
+                self.reading = Some(reading);
+                return Ok(Some(batch));
+            }
+            reading.complete();
+            self.next += 1;
+        }
+        Ok(None)
+    }
 }
 
 impl Running {
@@ -39,26 +74,49 @@ impl Running {
     pub(super) async fn accepted(mut statement: Statement) -> Result<Self> {
         loop {
             match statement.next().await.unwrap_or_else(|| Err(cut_short()))? {
-                ExecutionUpdate::Accepted { schema, writes, .. } => {
-                    return Ok(Self { statement, columns: schema, writes, progress: (0, 0), ahead: None });
+                ExecutionUpdate::Accepted { schema: columns, writes, direct, .. } => {
+                    let (progress, ahead, parts) = ((0, 0), None, None);
+                    return Ok(Self { statement, columns, writes, direct, progress, ahead, parts });
                 }
                 ExecutionUpdate::Progress { .. } => {}
-                ExecutionUpdate::Batch(_) | ExecutionUpdate::Done(_) => {
+                ExecutionUpdate::Batch(_) | ExecutionUpdate::Direct(_) | ExecutionUpdate::Done(_) => {
                     return Err(Error::internal("rows came before their columns"));
                 }
             }
         }
     }
 
+    /// Waits until a write is done, and for a while until it is known where the rows of a query lie.
+    pub(super) async fn settle(&mut self) -> Result<()> {
+        if self.writes {
+            while !self.look().await? {}
+        } else if self.direct {
+            let known = async {
+                while !self.look().await? {}
+                Ok(())
+            };
+            // Whoever asks for more than that is answered all the same: the rows come through the coordinator then.
+            return tokio::time::timeout(limits::DIRECT_RESULT_PATIENCE, known).await.unwrap_or(Ok(()));
+        }
+        Ok(())
+    }
+
     /// The next rows; none after the last.
     pub(super) async fn next(&mut self) -> Result<Option<RecordBatch>> {
         loop {
+            if let Some(parts) = &mut self.parts {
+                if let Some(batch) = parts.next().await? {
+                    return Ok(Some(batch));
+                }
+                self.parts = None;
+            }
             let update = match self.ahead.take() {
                 Some(update) => update,
                 None => self.statement.next().await.unwrap_or_else(|| Err(cut_short()))?,
             };
             match update {
                 ExecutionUpdate::Batch(batch) => return Ok(Some(batch)),
+                ExecutionUpdate::Direct(result) => self.parts = Some(Parts { result, next: 0, reading: None }),
                 ExecutionUpdate::Done(_) => return Ok(None),
                 ExecutionUpdate::Progress { .. } | ExecutionUpdate::Accepted { .. } => {}
             }
@@ -66,7 +124,7 @@ impl Running {
     }
 
     /// Waits for news: whether rows can be fetched or the end is known. Nothing is lost if it is not waited for.
-    pub(super) async fn look(&mut self) -> Result<bool> {
+    async fn look(&mut self) -> Result<bool> {
         if self.ahead.is_some() {
             return Ok(true);
         }
@@ -81,6 +139,23 @@ impl Running {
             }
         }
     }
+
+    /// The result that is offered, if it is known to be.
+    fn offered(&self) -> Option<&DirectResult> {
+        match &self.ahead {
+            Some(ExecutionUpdate::Direct(result)) => Some(result),
+            _ => None,
+        }
+    }
+
+    /// Waits for the end of a statement whose rows are read part by part.
+    async fn ended(&mut self) -> Result<()> {
+        loop {
+            if let ExecutionUpdate::Done(_) = self.statement.next().await.unwrap_or_else(|| Err(cut_short()))? {
+                return Ok(());
+            }
+        }
+    }
 }
 
 fn cut_short() -> Error {
@@ -92,8 +167,20 @@ fn cut_short() -> Error {
 pub(super) struct Answer {
     ticket: Ticket,
     columns: SchemaRef,
+    direct: bool,
     cancelled: CancellationToken,
-    running: Mutex<Option<Running>>,
+    place: Mutex<Place>,
+}
+
+/// Where the rows of an answer are.
+#[derive(Debug)]
+enum Place {
+    /// With the statement; one client takes them from there.
+    Whole(Running),
+    /// With the workers; its endpoints name them.
+    Parts(DirectResult, Vec<FlightEndpoint>),
+    /// They are being fetched, or were.
+    Taken,
 }
 
 /// How far a statement is.
@@ -106,14 +193,25 @@ pub(super) enum Look {
 
 impl Answer {
     /// Keeps an accepted statement in its session's room until it is fetched, for a limited time.
-    pub(super) fn keep(room: &Arc<Room>, running: Running) -> Result<Arc<Self>> {
+    pub(super) async fn keep(room: &Arc<Room>, running: Running) -> Result<Arc<Self>> {
         let ticket = Ticket::mint(room.session.id());
-        let columns = Arc::clone(&running.columns);
-        let cancelled = CancellationToken::new();
-        let answer = Arc::new(Self { ticket, columns, cancelled, running: Mutex::new(Some(running)) });
+        let (columns, direct) = (Arc::clone(&running.columns), running.direct);
+        let (cancelled, place) = (CancellationToken::new(), Mutex::new(Place::Whole(running)));
+        let answer = Arc::new(Self { ticket, columns, direct, cancelled, place });
         room.keep(Arc::clone(&answer))?;
-        let (settled, closed) = (answer.cancelled.clone(), room.session.closed().clone());
-        let (room, waiting) = (Arc::downgrade(room), Arc::downgrade(&answer));
+        let mut place = answer.place.lock().await;
+        answer.offer(room, &mut place);
+        if let Place::Whole(_) = *place {
+            answer.forget_in_time(room);
+        }
+        drop(place);
+        Ok(answer)
+    }
+
+    /// Ends the statement when nobody has come for its rows. Those who read parts are waited for by the statement itself.
+    fn forget_in_time(self: &Arc<Self>, room: &Arc<Room>) {
+        let (settled, closed) = (self.cancelled.clone(), room.session.closed().clone());
+        let (room, waiting) = (Arc::downgrade(room), Arc::downgrade(self));
         // Ends with the answer, or when nobody has come for it.
         tokio::spawn(async move {
             tokio::select! {
@@ -122,11 +220,42 @@ impl Answer {
                 () = tokio::time::sleep(limits::TICKET_PATIENCE) => {}
             }
             let (Some(room), Some(answer)) = (room.upgrade(), waiting.upgrade()) else { return };
-            if answer.running.lock().await.take().is_some() {
+            let mut place = answer.place.lock().await;
+            if matches!(*place, Place::Whole(_)) {
+                *place = Place::Taken;
                 room.forget(answer.ticket);
             }
         });
-        Ok(answer)
+    }
+
+    /// Offers the parts of a result that is known to lie on the workers.
+    fn offer(self: &Arc<Self>, room: &Arc<Room>, place: &mut Place) {
+        let Place::Whole(running) = &*place else { return };
+        let Some(result) = running.offered().cloned() else { return };
+        // A list of places that no client would take: its rows come as one.
+        let Some(endpoints) = direct::endpoints(self.ticket, &result) else { return };
+        if let Place::Whole(running) = std::mem::replace(place, Place::Parts(result, endpoints)) {
+            self.attend(room, running);
+        }
+    }
+
+    /// Holds a statement whose rows are read part by part, until it has ended or is cancelled.
+    fn attend(self: &Arc<Self>, room: &Arc<Room>, mut running: Running) {
+        let (answer, room) = (Arc::clone(self), Arc::clone(room));
+        // Ends with the statement, which ends with its session.
+        tokio::spawn(async move {
+            let ended = tokio::select! {
+                ended = running.ended() => ended,
+                () = answer.cancelled.cancelled() => Err(Error::cancelled()),
+            };
+            if let Err(error) = ended {
+                tracing::debug!(%error, "a result that was offered part by part is gone");
+            }
+            drop(running);
+            room.forget(answer.ticket);
+            // Reads that are under way know by themselves how the job has ended.
+            *answer.place.lock().await = Place::Taken;
+        });
     }
 
     /// Its name.
@@ -144,10 +273,36 @@ impl Answer {
         &self.cancelled
     }
 
+    /// Where its rows are fetched, as far as that is known; none while they may yet be offered part by part.
+    pub(super) async fn endpoints(&self, look: &Look) -> Vec<FlightEndpoint> {
+        match (&*self.place.lock().await, look) {
+            (Place::Parts(_, endpoints), _) => endpoints.clone(),
+            (_, Look::Going(_)) if self.direct => vec![],
+            _ => vec![queries::endpoint(self.ticket)],
+        }
+    }
+
     /// Takes the statement, to fetch its rows. Only one may.
     pub(super) async fn take(&self) -> Result<Running> {
-        let taken = self.running.lock().await.take();
-        taken.ok_or_else(|| Error::user("the answer is being fetched already; a ticket is good for one fetch"))
+        let mut place = self.place.lock().await;
+        if let Place::Parts(..) = *place {
+            return Err(Error::user("the answer has several parts; fetch the endpoints of its flight information"));
+        }
+        match std::mem::replace(&mut *place, Place::Taken) {
+            Place::Whole(running) => Ok(running),
+            Place::Parts(..) | Place::Taken => {
+                Err(Error::user("the answer is being fetched already; a ticket is good for one fetch"))
+            }
+        }
+    }
+
+    /// Begins to read a part, for somebody who cannot reach its worker.
+    pub(super) async fn part(&self, ticket: &DirectTicket) -> Result<PartRead> {
+        let place = self.place.lock().await;
+        match &*place {
+            Place::Parts(result, _) if result.job() == ticket.job => result.read(ticket.part as usize),
+            _ => Err(Error::new(ErrorKind::NotFound, "the answer has no such part; run the statement again")),
+        }
     }
 
     /// Stops the statement.
@@ -156,17 +311,18 @@ impl Answer {
     }
 
     /// Waits for news of the statement.
-    pub(super) async fn look(&self) -> Result<Look> {
-        let mut running = self.running.lock().await;
-        let Some(running) = running.as_mut() else { return Ok(Look::Ready) };
+    pub(super) async fn look(self: &Arc<Self>, room: &Arc<Room>) -> Result<Look> {
+        let mut place = self.place.lock().await;
+        let Place::Whole(running) = &mut *place else { return Ok(Look::Ready) };
         let ready = tokio::select! {
             ready = running.look() => ready?,
             () = self.cancelled.cancelled() => return Err(Error::cancelled()),
         };
-        if ready {
-            return Ok(Look::Ready);
+        if !ready {
+            let (done, total) = running.progress;
+            return Ok(Look::Going(f64::from(done) / f64::from(total.max(1))));
         }
-        let (done, total) = running.progress;
-        Ok(Look::Going(f64::from(done) / f64::from(total.max(1))))
+        self.offer(room, &mut place);
+        Ok(Look::Ready)
     }
 }

@@ -9,9 +9,10 @@ use arrow_flight::error::FlightError;
 use arrow_flight::sql::{Command, CommandGetDbSchemas, CommandGetTables};
 use windrow_common::{Error, Result};
 use windrow_coordinator::Session;
+use windrow_engine::exchange::outward::outward_schema;
 use windrow_engine::session::listing::TABLE_KINDS;
 
-use super::rows::{outward_schema, send_batch};
+use super::rows::send_batch;
 use super::{Gateway, commands, keys, server_info, type_info};
 
 /// The columns of a command's answer, if it asks for what there is.

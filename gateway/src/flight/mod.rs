@@ -4,13 +4,14 @@
 //! |---|---|
 //! | Handshake | `identity` |
 //! | GetFlightInfo, GetSchema, PollFlightInfo | `queries`, for the catalog `metadata` |
-//! | DoGet | `rows` |
+//! | DoGet | `rows`, for a part of a large result `direct` |
 //! | DoPut | `puts`, for bulk rows `ingest` |
 //! | DoAction, ListActions | `actions`, for the session's settings `options` |
 
 mod actions;
 mod answer;
 mod commands;
+mod direct;
 mod identity;
 mod ingest;
 mod keys;
@@ -36,6 +37,7 @@ use futures::{Stream, StreamExt};
 use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status, Streaming};
 use windrow_common::{Error, ErrorKind, Result, limits};
+use windrow_engine::exchange::DirectTicket;
 use windrow_proto::status::to_foreign_status;
 
 use crate::control::Control;
@@ -137,6 +139,10 @@ impl FlightService for Gateway {
 
     async fn do_get(&self, request: Request<FlightTicket>) -> Reply<Self::DoGetStream> {
         let bytes = request.get_ref().ticket.clone();
+        if let Some(part) = DirectTicket::decode(&bytes) {
+            let rows = self.fetch_part(&part).await.map_err(status)?;
+            return Ok(Response::new(Box::pin(rows)));
+        }
         if let Some(ticket) = queries::answer_ticket(&bytes) {
             let rows = self.fetch(ticket).await.map_err(status)?;
             return Ok(Response::new(Box::pin(rows)));

@@ -11,13 +11,15 @@ use bytes::Bytes;
 use prost::Message;
 use windrow_common::{Error, Result};
 use windrow_coordinator::{Session, StatementText};
+use windrow_engine::exchange::DirectTicket;
+use windrow_engine::exchange::outward::outward_schema;
 
 use super::answer::{Answer, Look, Running};
 use super::commands::{self, of_descriptor, refuse_transaction};
 use super::room::Room;
-use super::rows::{self, Outgoing, outward_schema};
+use super::rows::{self, Outgoing, Source};
 use super::ticket::Ticket;
-use super::{Gateway, metadata};
+use super::{Gateway, direct, metadata};
 
 /// A statement, and the session that it runs in.
 pub(super) struct Wanted {
@@ -30,28 +32,37 @@ impl Gateway {
     pub(super) async fn flight_info(&self, session: &Arc<Session>, wanted: FlightDescriptor) -> Result<FlightInfo> {
         let command = of_descriptor(&wanted)?;
         if let Some(schema) = metadata::schema(&command)? {
-            return info(&wanted, &schema, wanted.cmd.clone());
+            let endpoint = FlightEndpoint::new().with_ticket(arrow_flight::Ticket { ticket: wanted.cmd.clone() });
+            return info(&wanted, &schema, vec![endpoint]);
         }
-        let answer = self.start(self.wanted(session, &command, "GetFlightInfo")?, Return::WhenWritten).await?;
-        answer_info(&wanted, &answer)
+        let statement = self.wanted(session, &command, "GetFlightInfo")?;
+        let answer = self.start(statement, Return::WhenSettled).await?;
+        answer_info(&wanted, &answer, &Look::Ready).await
     }
 
     /// Starts a statement, or waits for news of one that was started before.
     pub(super) async fn poll_info(&self, session: &Arc<Session>, wanted: FlightDescriptor) -> Result<PollInfo> {
-        let answer = match Ticket::decode(&wanted.cmd) {
-            Some(ticket) => self.room_of(ticket)?.answer(ticket)?,
+        let (room, answer) = match Ticket::decode(&wanted.cmd) {
+            Some(ticket) => {
+                let room = self.room_of(ticket)?;
+                let answer = room.answer(ticket)?;
+                (room, answer)
+            }
             None => {
                 let command = of_descriptor(&wanted)?;
                 if metadata::schema(&command)?.is_some() {
                     let info = self.flight_info(session, wanted).await?;
                     return Ok(PollInfo { info: Some(info), progress: Some(1.0), ..PollInfo::default() });
                 }
-                self.start(self.wanted(session, &command, "PollFlightInfo")?, Return::AtOnce).await?
+                let statement = self.wanted(session, &command, "PollFlightInfo")?;
+                let room = Arc::clone(&statement.room);
+                (room, self.start(statement, Return::AtOnce).await?)
             }
         };
-        let info = answer_info(&wanted, &answer)?;
         let again = FlightDescriptor::new_cmd(answer.ticket().encode());
-        Ok(match answer.look().await? {
+        let look = answer.look(&room).await?;
+        let info = answer_info(&wanted, &answer, &look).await?;
+        Ok(match look {
             Look::Going(progress) => PollInfo {
                 info: Some(info),
                 flight_descriptor: Some(again),
@@ -82,7 +93,7 @@ impl Gateway {
         let room = self.room_of(ticket)?;
         let answer = room.answer(ticket)?;
         let running = answer.take().await?;
-        Ok(rows::send(self.control.as_ref(), room, answer, running))
+        Ok(rows::send(self.control.as_ref(), room, answer, Source::Whole(running)))
     }
 
     /// The statement that a command stands for.
@@ -110,10 +121,10 @@ impl Gateway {
         wanted.room.check_answers()?;
         let statement = self.control.execute(&wanted.room.session, wanted.text)?;
         let mut running = Running::accepted(statement).await?;
-        if running.writes && when == Return::WhenWritten {
-            while !running.look().await? {}
+        if when == Return::WhenSettled {
+            running.settle().await?;
         }
-        Answer::keep(&wanted.room, running)
+        Answer::keep(&wanted.room, running).await
     }
 }
 
@@ -123,7 +134,8 @@ enum Return {
     /// When the statement is accepted: the client asks again how far it is.
     AtOnce,
     /// What it writes is there then: the client's next statement may read it, whether this one's answer is fetched or not.
-    WhenWritten,
+    /// Where the rows of a query lie is known then, unless that takes long.
+    WhenSettled,
 }
 
 /// The ticket in a prepared statement's handle.
@@ -141,15 +153,26 @@ pub(super) fn answer_ticket(bytes: &Bytes) -> Option<Ticket> {
     Ticket::decode(bytes).or_else(wrapped)
 }
 
-fn answer_info(wanted: &FlightDescriptor, answer: &Answer) -> Result<FlightInfo> {
-    let ticket = TicketStatementQuery { statement_handle: answer.ticket().encode() };
-    info(wanted, &outward_schema(answer.columns()), ticket.as_any().encode_to_vec().into())
+/// The answer that a ticket belongs to, whether it is for all of it or for a part.
+pub(super) fn any_ticket(bytes: &Bytes) -> Option<Ticket> {
+    DirectTicket::decode(bytes).map(|part| direct::answer_of(&part)).or_else(|| answer_ticket(bytes))
 }
 
-fn info(wanted: &FlightDescriptor, schema: &Schema, ticket: Bytes) -> Result<FlightInfo> {
-    let endpoint = FlightEndpoint::new().with_ticket(arrow_flight::Ticket { ticket });
+/// The endpoint where all rows of an answer are fetched.
+pub(super) fn endpoint(answer: Ticket) -> FlightEndpoint {
+    let ticket = TicketStatementQuery { statement_handle: answer.encode() };
+    FlightEndpoint::new().with_ticket(arrow_flight::Ticket { ticket: ticket.as_any().encode_to_vec().into() })
+}
+
+/// The information of an answer names it in its metadata too: it can be cancelled before it has endpoints.
+async fn answer_info(wanted: &FlightDescriptor, answer: &Answer, look: &Look) -> Result<FlightInfo> {
+    let info = info(wanted, &outward_schema(answer.columns()), answer.endpoints(look).await)?;
+    Ok(info.with_app_metadata(answer.ticket().encode()))
+}
+
+fn info(wanted: &FlightDescriptor, schema: &Schema, endpoints: Vec<FlightEndpoint>) -> Result<FlightInfo> {
     let info = FlightInfo::new()
         .try_with_schema(schema)
         .map_err(|e| Error::internal(format!("a schema cannot be sent: {e}")))?;
-    Ok(info.with_descriptor(wanted.clone()).with_endpoint(endpoint).with_ordered(true))
+    Ok(info.with_descriptor(wanted.clone()).with_endpoints(endpoints).with_ordered(true))
 }

@@ -1,93 +1,64 @@
-//! How rows leave: turned into types that every client knows, divided into messages of a bounded size, encoded on the
-//! threads that compute, a few messages ahead of the client and no more.
+//! How rows leave: encoded on the threads that compute, a few messages ahead of the client and no more. What they look
+//! like is the engine's business ([`windrow_engine::exchange::outward`]).
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use arrow::array::{RecordBatch, RecordBatchOptions};
-use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
-use arrow_flight::{FlightData, SchemaAsIpc};
-use arrow_ipc::writer::IpcWriteOptions;
+use arrow::array::RecordBatch;
+use arrow_flight::FlightData;
+use bytes::Bytes;
 use futures::Stream;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::Status;
 use windrow_common::{Error, Result, limits};
-use windrow_engine::exchange::block::{BlockEncoder, Compression, split};
+use windrow_coordinator::PartRead;
+use windrow_engine::exchange::block::{Block, split};
+use windrow_engine::exchange::outward::OutwardEncoder;
 use windrow_proto::status::to_foreign_status;
 
 use super::answer::{Answer, Running};
 use super::room::Room;
 use crate::control::Control;
 
-/// A column's type as clients see it: views and dictionaries are how the engine holds data, and many clients know
-/// neither.
-fn outward(data_type: &DataType) -> DataType {
-    let field = |field: &FieldRef| Arc::new(outward_field(field));
-    match data_type {
-        DataType::Utf8View => DataType::Utf8,
-        DataType::BinaryView => DataType::Binary,
-        DataType::Dictionary(_, values) => outward(values),
-        DataType::RunEndEncoded(_, values) => outward(values.data_type()),
-        DataType::List(item) | DataType::ListView(item) => DataType::List(field(item)),
-        DataType::LargeList(item) | DataType::LargeListView(item) => DataType::LargeList(field(item)),
-        DataType::FixedSizeList(item, size) => DataType::FixedSizeList(field(item), *size),
-        DataType::Map(entries, sorted) => DataType::Map(field(entries), *sorted),
-        DataType::Struct(fields) => DataType::Struct(fields.iter().map(field).collect::<Fields>()),
-        other => other.clone(),
+fn schema_message(encoder: &OutwardEncoder) -> FlightData {
+    message(encoder.schema_message(), Bytes::new())
+}
+
+fn rows_message(block: Block) -> FlightData {
+    message(block.header, block.body)
+}
+
+fn message(data_header: Bytes, data_body: Bytes) -> FlightData {
+    FlightData { data_header, data_body, ..FlightData::default() }
+}
+
+/// Where rows come from.
+pub(super) enum Source {
+    /// All of an answer: the statement ends with them.
+    Whole(Running),
+    /// A part of one: others may be read beside it.
+    Part(PartRead),
+}
+
+impl Source {
+    async fn next(&mut self) -> Result<Option<RecordBatch>> {
+        match self {
+            Self::Whole(running) => running.next().await,
+            Self::Part(reading) => reading.next().await,
+        }
     }
 }
 
-fn outward_field(field: &Field) -> Field {
-    field.clone().with_data_type(outward(field.data_type()))
-}
+/// A message, or, behind the last one, none: a queue that closes without it was cut.
+type Item = std::result::Result<Option<FlightData>, Status>;
 
-/// The columns as clients see them.
-pub(super) fn outward_schema(schema: &Schema) -> SchemaRef {
-    let fields: Vec<Field> = schema.fields().iter().map(|field| outward_field(field)).collect();
-    Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()))
-}
-
-/// Makes messages of batches.
-struct Encoder {
-    schema: SchemaRef,
-    blocks: BlockEncoder,
-}
-
-impl Encoder {
-    fn new(columns: &Schema) -> Result<Self> {
-        let schema = outward_schema(columns);
-        let blocks = BlockEncoder::new(&schema, Compression::None)?;
-        Ok(Self { schema, blocks })
-    }
-
-    fn schema_message(&self) -> FlightData {
-        FlightData::from(SchemaAsIpc::new(&self.schema, &IpcWriteOptions::default()))
-    }
-
-    fn encode(&mut self, batch: &RecordBatch) -> Result<FlightData> {
-        let columns = batch.columns().iter().zip(self.schema.fields()).map(|(column, field)| {
-            if column.data_type() == field.data_type() {
-                return Ok(Arc::clone(column));
-            }
-            cast(column, field.data_type())
-        });
-        let columns = columns.collect::<std::result::Result<Vec<_>, _>>();
-        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-        let batch = columns
-            .and_then(|columns| RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options))
-            .map_err(|e| Error::internal(format!("a result cannot be sent: {e}")))?;
-        let block = self.blocks.encode(&batch)?;
-        Ok(FlightData { data_header: block.header, data_body: block.body, ..FlightData::default() })
-    }
-}
-
-/// Messages for one client. Dropping it stops the statement behind it.
+/// Messages for one client. Dropping it stops what makes them.
 #[derive(Debug)]
 pub(super) struct Outgoing {
-    messages: mpsc::Receiver<std::result::Result<FlightData, Status>>,
+    messages: mpsc::Receiver<Item>,
+    ended: bool,
     _encoding: AbortOnDropHandle<()>,
 }
 
@@ -95,52 +66,61 @@ impl Stream for Outgoing {
     type Item = std::result::Result<FlightData, Status>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.messages.poll_recv(cx)
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        let cut = || Err(to_foreign_status(&Error::internal("the task that encodes a result has failed")));
+        let item = std::task::ready!(self.messages.poll_recv(cx)).unwrap_or_else(cut);
+        self.ended = !matches!(item, Ok(Some(_)));
+        Poll::Ready(item.transpose())
     }
 }
 
-/// Sends a statement's rows. The answer is forgotten when the last one was taken, or nobody takes them any more.
-pub(super) fn send(control: &dyn Control, room: Arc<Room>, answer: Arc<Answer>, mut running: Running) -> Outgoing {
+/// Sends rows. An answer that is sent whole is forgotten when the last one was taken, or nobody takes them any more.
+pub(super) fn send(control: &dyn Control, room: Arc<Room>, answer: Arc<Answer>, mut source: Source) -> Outgoing {
     let (sender, messages) = mpsc::channel(limits::RESULT_QUEUE);
-    let fetched = Fetched { room, answer };
+    let (cancelled, closed) = (answer.cancelled().clone(), room.session.closed().clone());
+    let columns = Arc::clone(answer.columns());
+    let fetched = matches!(source, Source::Whole(_)).then(|| Fetched { room, answer });
     let encoding = control.compute(Box::pin(async move {
-        let cancelled = fetched.answer.cancelled().clone();
-        let closed = fetched.room.session.closed().clone();
         let sent = tokio::select! {
-            sent = pump(&mut running, &sender) => sent,
+            sent = pump(&columns, &mut source, &sender) => sent,
             () = cancelled.cancelled() => Err(Error::cancelled()),
             // However little of its rows a client takes.
             () = closed.cancelled() => Err(Error::cancelled().context("the session was closed")),
-            () = sender.closed() => Ok(()),
+            () = sender.closed() => return,
         };
         // The job must have been told to stop before the client hears of the end.
-        drop(running);
-        drop(fetched);
-        if let Err(error) = sent {
-            let _ = sender.send(Err(to_foreign_status(&error))).await;
+        match (source, &sent) {
+            (Source::Part(reading), Ok(())) => reading.complete(),
+            (source, _) => drop(source),
         }
+        drop(fetched);
+        let _ = sender.send(sent.map(|()| None).map_err(|error| to_foreign_status(&error))).await;
     }));
-    Outgoing { messages, _encoding: encoding }
+    Outgoing { messages, ended: false, _encoding: encoding }
 }
 
-async fn pump(running: &mut Running, sender: &mpsc::Sender<std::result::Result<FlightData, Status>>) -> Result<()> {
-    let mut encoder = Encoder::new(&running.columns)?;
-    let say = async |message| sender.send(Ok(message)).await.map_err(|_| Error::cancelled());
-    say(encoder.schema_message()).await?;
-    while let Some(batch) = running.next().await? {
+/// Returns when the last message has left the queue.
+async fn pump(columns: &arrow::datatypes::Schema, source: &mut Source, sender: &mpsc::Sender<Item>) -> Result<()> {
+    let mut encoder = OutwardEncoder::new(columns)?;
+    let say = async |message| sender.send(Ok(Some(message))).await.map_err(|_| Error::cancelled());
+    say(schema_message(&encoder)).await?;
+    while let Some(batch) = source.next().await? {
         for part in split(&batch, limits::RESULT_MESSAGE_BYTES) {
-            say(encoder.encode(&part)?).await?;
+            say(rows_message(encoder.encode(&part)?)).await?;
         }
     }
-    Ok(())
+    // What is not taken by then can be asked for again.
+    sender.reserve_many(limits::RESULT_QUEUE).await.map_err(|_| Error::cancelled()).map(drop)
 }
 
 /// Messages of rows that are at hand, such as those of the catalog.
 pub(super) fn send_batch(batch: &RecordBatch) -> Result<Vec<FlightData>> {
-    let mut encoder = Encoder::new(&batch.schema())?;
-    let mut messages = vec![encoder.schema_message()];
+    let mut encoder = OutwardEncoder::new(&batch.schema())?;
+    let mut messages = vec![schema_message(&encoder)];
     for part in split(batch, limits::RESULT_MESSAGE_BYTES) {
-        messages.push(encoder.encode(&part)?);
+        messages.push(rows_message(encoder.encode(&part)?));
     }
     Ok(messages)
 }

@@ -5,10 +5,10 @@ use arrow_flight::{Action, CancelFlightInfoRequest, CancelFlightInfoResult, Canc
 use futures::StreamExt;
 use prost::Message;
 
-use crate::house::{Client, House, query, try_fetch};
+use crate::house::{Client, House, query, try_fetch, update};
 
 /// More rows than anybody waits for.
-const ENDLESS: &str =
+pub const ENDLESS: &str =
     "SELECT a.value, b.value FROM generate_series(1, 1000000) a CROSS JOIN generate_series(1, 1000000) b";
 
 async fn act(client: &mut Client, kind: &str, body: Vec<u8>) {
@@ -20,7 +20,9 @@ async fn act(client: &mut Client, kind: &str, body: Vec<u8>) {
     }
 }
 
+/// Told at once where its rows would be: the result is not waited for.
 async fn endless(client: &mut Client) -> FlightInfo {
+    update(client, "SET windrow.direct_results = false").await;
     client.execute(ENDLESS.to_owned(), None).await.unwrap()
 }
 

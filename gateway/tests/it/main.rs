@@ -4,6 +4,7 @@
 mod at_rest;
 mod cancel;
 mod catalog;
+mod direct;
 mod house;
 mod ingest;
 mod prepared;

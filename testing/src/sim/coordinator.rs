@@ -29,6 +29,8 @@ impl World {
                 self.handle(Event::Report { worker, incarnation, epoch, task, attempt, status });
             }
             (Some(_), ToCoordinator::Goodbye { .. }) => self.coordinator_sees_end(id),
+            // The simulated clients read through the coordinator, and the scheduler need not know of others.
+            (_, ToCoordinator::DirectReads { .. }) => {}
             (None, ToCoordinator::Heartbeat { .. } | ToCoordinator::Report { .. } | ToCoordinator::Goodbye { .. }) => {}
         }
     }
