@@ -16,6 +16,7 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::metrics::{MetricsSet, Time};
 use datafusion::physical_plan::repartition::BatchPartitioner;
 use datafusion::prelude::SessionConfig;
+use tokio_util::sync::CancellationToken;
 use windrow_common::{
     AttemptId, BlobHash, Error, ExchangeId, ExchangeKind, Location, OperatorMetrics, ReadMode, Result,
 };
@@ -62,6 +63,8 @@ pub struct AttemptSpec<'a> {
     pub source: Arc<dyn ExchangeSource>,
     /// Its memory.
     pub pool: Arc<dyn MemoryPool>,
+    /// Is cancelled when it is to stop.
+    pub stop: CancellationToken,
 }
 
 /// A worker's part of the engine.
@@ -101,6 +104,7 @@ impl StageRuntime {
         let context = state.task_ctx().as_ref().clone_with(config, runtime);
         let mut inputs = AttemptInputs {
             splits: TaskSplits::decode(spec.splits).map_err(|e| classify(&e))?,
+            stop: Stop::with(&spec.stop),
             ..AttemptInputs::default()
         };
         for input in spec.inputs {

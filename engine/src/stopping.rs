@@ -7,7 +7,6 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{DataType, FieldRef, Schema};
@@ -19,22 +18,28 @@ use datafusion::physical_plan::joins::utils::JoinFilter;
 use datafusion::physical_plan::joins::{
     HashJoinExec, NestedLoopJoinExec, NestedLoopJoinExecBuilder, SortMergeJoinExec,
 };
+use tokio_util::sync::CancellationToken;
 use windrow_common::Error;
 
 use crate::error::external;
 
-/// Whether an attempt is still wanted. Clones tell the same.
+/// Whether an attempt is still wanted. It is heard at once, whatever the threads that compute are doing.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Stop(Arc<AtomicBool>);
+pub(crate) struct Stop(CancellationToken);
 
 impl Stop {
+    /// Stops with this, or before.
+    pub(crate) fn with(token: &CancellationToken) -> Self {
+        Self(token.child_token())
+    }
+
     /// It is not wanted any more.
     pub(crate) fn stop(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.cancel();
     }
 
     fn check(&self) -> Result<()> {
-        if self.0.load(Ordering::Relaxed) { Err(external(Error::cancelled())) } else { Ok(()) }
+        if self.0.is_cancelled() { Err(external(Error::cancelled())) } else { Ok(()) }
     }
 }
 

@@ -67,8 +67,8 @@ impl DirectServer {
         let encoder = OutwardEncoder::new(&ticket.schema)?;
         let (sender, queue) = mpsc::channel(limits::RESULT_QUEUE);
         let (budget, counted) = (self.store.budget().clone(), self.store.serving());
-        let sending = Sending { sender, budget, encoder, on_the_way: VecDeque::new(), _counted: counted };
-        let task = self.cpu.spawn(sending.run(rows)).abort_handle();
+        let sending = Sending { sender, budget, encoder, on_the_way: VecDeque::new() };
+        let task = self.cpu.spawn(sending.run(rows, counted)).abort_handle();
         Ok(DirectStream { queue, task, reading, ended: false })
     }
 }
@@ -217,12 +217,11 @@ struct Sending {
     encoder: OutwardEncoder,
     /// What may still wait in the queue.
     on_the_way: VecDeque<Parcel>,
-    /// Counts the stream for as long as something is done for it.
-    _counted: Counted,
 }
 
 impl Sending {
-    async fn run(mut self, rows: OutputStream) {
+    /// `counted` counts the stream for as long as something is done for it, or kept.
+    async fn run(mut self, rows: OutputStream, counted: Counted) {
         let freed_meanwhile = rows.freed().clone();
         let sent = tokio::select! {
             biased;
@@ -233,6 +232,7 @@ impl Sending {
             }
             sent = self.send_all(rows) => sent,
         };
+        drop(counted);
         let last = match sent {
             Ok(()) => Item::End,
             Err(Stop::Failed(error)) => Item::Failed(error),

@@ -127,7 +127,7 @@ impl Runner {
         let _reserved = unless(stop, self.reserve(assignment.memory)).await?;
         let blob = unless(stop, self.plans.get(assignment.plan)).await?;
         let fetched = Arc::new(AtomicU64::new(0));
-        let attempt = Arc::new(self.prepare(&assignment, &blob, &fetched)?);
+        let attempt = Arc::new(self.prepare(&assignment, &blob, &fetched, stop)?);
         let writer = self.store.writer(assignment.task.job, assignment.attempt, assignment.output_partitions)?;
         let writer = run_partitions(attempt.clone(), &assignment, writer, stop).await?;
         let summary = unless(stop, writer.finish()).await?;
@@ -159,7 +159,13 @@ impl Runner {
         self.reservations.acquire_many(wanted).await.map_err(|_| Error::cancelled())
     }
 
-    fn prepare(&self, assignment: &Assignment, blob: &[u8], fetched: &Arc<AtomicU64>) -> Result<Attempt> {
+    fn prepare(
+        &self,
+        assignment: &Assignment,
+        blob: &[u8],
+        fetched: &Arc<AtomicU64>,
+        stop: &CancellationToken,
+    ) -> Result<Attempt> {
         let inputs = assignment
             .inputs
             .iter()
@@ -177,6 +183,7 @@ impl Runner {
             inputs,
             source: Arc::new(self.exchange.for_attempt(Arc::clone(fetched))),
             pool: self.budget.attempt_pool(assignment.task.to_string()),
+            stop: stop.clone(),
         })
     }
 

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use datafusion::common::config::{ConfigExtension, ConfigOptions};
+use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, internal_datafusion_err, not_impl_err, plan_err};
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfig, FileScanConfigBuilder};
@@ -30,7 +30,6 @@ use super::windows::{Written, check_windows, keep_ignore_nulls, turned_back};
 use crate::error::external;
 use crate::exchange::reader::{ExchangeReaderExec, Mapping};
 use crate::expression_depth;
-use crate::session::settings::WindrowOptions;
 use crate::sink::WriteExec;
 
 /// A scalar subquery of the plan, and the exchange that will carry its value.
@@ -96,12 +95,10 @@ pub fn encode_stage(
 
 /// All settings that differ from nothing: unset ones stay unset on the other side.
 fn settings_of(config: &ConfigOptions) -> Vec<Setting> {
-    // The only extension is ours, and DataFusion lists its entries without their prefix.
-    let full = |key: String| if key.contains('.') { key } else { format!("{}.{key}", WindrowOptions::PREFIX) };
     config
         .entries()
         .into_iter()
-        .filter_map(|entry| entry.value.map(|value| Setting { key: full(entry.key), value }))
+        .filter_map(|entry| entry.value.map(|value| Setting { key: entry.key, value }))
         .collect()
 }
 

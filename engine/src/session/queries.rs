@@ -66,7 +66,7 @@ impl EngineSession {
         both: bool,
     ) -> Result<Alternatives> {
         let optimised = self.context.state().optimize(logical).map_err(|e| self.explain_error(&e))?;
-        let fast_path = self.options().fast_path()?;
+        let fast_path = self.options().fast_path;
         let one_worker = context.cluster.slots <= context.cluster.largest;
         let many_spread = self.many_tasks(context)?;
         let (fast, reason, many) = match fast_path {
@@ -133,7 +133,7 @@ impl EngineSession {
 
     fn many_tasks(&self, context: &PlanContext) -> Result<Spread> {
         let options = self.options();
-        let force = options.fast_path()? == FastPath::Off;
+        let force = options.fast_path == FastPath::Off;
         let partitions = match options.partitions {
             0 => context.cluster.slots.max(1) as usize,
             some => some.min(limits::MAX_PARTITIONS),

@@ -1,28 +1,86 @@
 //! Settings of a session that are ours: `SET windrow.<name> = <value>`.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 
-use datafusion::common::config::{ConfigExtension, ConfigOptions};
-use datafusion::common::extensions_options;
+use datafusion::common::config::{ConfigEntry, ConfigExtension, ConfigOptions, ExtensionOptions};
+use datafusion::common::plan_err;
 use datafusion::logical_expr::{LogicalPlan, SetVariable, Statement};
 use futures::future::BoxFuture;
-use windrow_common::{Error, Result};
+use windrow_common::Result;
 
 use super::EngineSession;
 
-extensions_options! {
-    /// What a session may set of Windrow's own.
-    pub struct WindrowOptions {
-        /// `auto`: one worker runs a whole plan when that is thought to be as fast; `on`: always; `off`: never, every
-        /// plan is cut at its exchanges and even small files are split.
-        pub fast_path: String, default = "auto".to_owned()
+/// What a session may set of Windrow's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WindrowOptions {
+    /// `auto`: one worker runs a whole plan when that is thought to be as fast; `on`: always; `off`: never, every plan is
+    /// cut at its exchanges and even small files are split.
+    pub fast_path: FastPath,
+    /// Partitions of an exchange; 0: as many as the cluster has slots.
+    pub partitions: usize,
+    /// Whether Flight SQL clients are told where the rows of a large result lie, to read them from the workers, many at
+    /// once. Off, or where a client cannot reach a worker, the rows come through the coordinator.
+    pub direct_results: bool,
+}
 
-        /// Partitions of an exchange; 0: as many as the cluster has slots.
-        pub partitions: usize, default = 0
+impl Default for WindrowOptions {
+    fn default() -> Self {
+        Self { fast_path: FastPath::Auto, partitions: 0, direct_results: true }
+    }
+}
 
-        /// Whether Flight SQL clients are told where the rows of a large result lie, to read them from the workers, many
-        /// at once. Off, or where a client cannot reach a worker, the rows come through the coordinator.
-        pub direct_results: bool, default = true
+impl ExtensionOptions for WindrowOptions {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
+
+    fn cloned(&self) -> Box<dyn ExtensionOptions> {
+        Box::new(self.clone())
+    }
+
+    fn set(&mut self, key: &str, value: &str) -> datafusion::common::Result<()> {
+        let wrong = |expected: &str| plan_err!("{}.{key} cannot be '{value}'; it is {expected}", Self::PREFIX);
+        match key {
+            "fast_path" => match FastPath::parse(value) {
+                Some(parsed) => self.fast_path = parsed,
+                None => return wrong("one of 'auto', 'on', 'off'"),
+            },
+            "partitions" => match value.parse() {
+                Ok(parsed) => self.partitions = parsed,
+                Err(_) => return wrong("a number, and 0 means as many as there are slots"),
+            },
+            "direct_results" => match value.to_ascii_lowercase().as_str() {
+                "true" | "on" => self.direct_results = true,
+                "false" | "off" => self.direct_results = false,
+                _ => return wrong("one of 'on', 'off'"),
+            },
+            _ => {
+                let known: Vec<String> = self.entries().into_iter().map(|entry| entry.key).collect();
+                return plan_err!("there is no setting {}.{key}; there are {}", Self::PREFIX, known.join(", "));
+            }
+        }
+        Ok(())
+    }
+
+    fn entries(&self) -> Vec<ConfigEntry> {
+        let entry = |key: &str, value: String, description| ConfigEntry {
+            key: format!("{}.{key}", Self::PREFIX),
+            value: Some(value),
+            description,
+        };
+        let fast_path = "auto: one worker runs a whole plan when that is thought to be as fast; on: always; off: never";
+        let partitions = "Partitions of an exchange; 0: as many as the cluster has slots";
+        let direct = "Whether clients may read the rows of a large result from the workers";
+        vec![
+            entry("direct_results", self.direct_results.to_string(), direct),
+            entry("fast_path", self.fast_path.name().to_owned(), fast_path),
+            entry("partitions", self.partitions.to_string(), partitions),
+        ]
     }
 }
 
@@ -41,16 +99,21 @@ pub enum FastPath {
     Off,
 }
 
-impl WindrowOptions {
-    /// The parsed value of `windrow.fast_path`.
-    pub fn fast_path(&self) -> Result<FastPath> {
-        match self.fast_path.to_ascii_lowercase().as_str() {
-            "auto" => Ok(FastPath::Auto),
-            "on" | "true" => Ok(FastPath::On),
-            "off" | "false" => Ok(FastPath::Off),
-            other => {
-                Err(Error::user(format!("windrow.fast_path cannot be '{other}'; it is one of 'auto', 'on', 'off'")))
-            }
+impl FastPath {
+    fn parse(text: &str) -> Option<Self> {
+        match text.to_ascii_lowercase().as_str() {
+            "auto" => Some(Self::Auto),
+            "on" | "true" => Some(Self::On),
+            "off" | "false" => Some(Self::Off),
+            _ => None,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::On => "on",
+            Self::Off => "off",
         }
     }
 }
@@ -92,8 +155,7 @@ impl EngineSession {
     }
 }
 
-/// All settings that have a value, by their full names: DataFusion lists ours without their prefix.
+/// All settings that have a value.
 pub(super) fn with_values(options: &ConfigOptions) -> BTreeMap<String, String> {
-    let full = |key: String| if key.contains('.') { key } else { format!("{}.{key}", WindrowOptions::PREFIX) };
-    options.entries().into_iter().filter_map(|entry| Some((full(entry.key), entry.value?))).collect()
+    options.entries().into_iter().filter_map(|entry| Some((entry.key, entry.value?))).collect()
 }

@@ -4,14 +4,12 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::Schema;
-use datafusion::common::config::ConfigExtension;
 use datafusion::logical_expr::{DdlStatement, LogicalPlan, Statement};
 use datafusion::sql::parser::Statement as Parsed;
 use datafusion::sql::sqlparser::ast::Statement as Sql;
 use futures::future::BoxFuture;
 use windrow_common::{Error, ErrorKind, Result, limits};
 
-use super::settings::WindrowOptions;
 use super::{EngineSession, PlanContext, Planned, checks, parameters, sink_plan};
 
 impl EngineSession {
@@ -92,19 +90,11 @@ impl EngineSession {
     }
 }
 
-/// Takes out what DataFusion's planner refuses: TEMPORARY of tables, of which it is told whether it was there, and the
-/// first word of `SHOW windrow.…`, for DataFusion lists our settings without it.
+/// Takes out what DataFusion's planner refuses: TEMPORARY of tables, of which it is told whether it was there.
 fn adapt(statement: &mut Parsed) -> bool {
     let Parsed::Statement(statement) = statement else { return false };
     match statement.as_mut() {
         Sql::CreateTable(create) => std::mem::take(&mut create.temporary),
-        Sql::ShowVariable { variable } => {
-            let ours = variable.first().is_some_and(|word| word.value.eq_ignore_ascii_case(WindrowOptions::PREFIX));
-            if ours && variable.len() > 1 {
-                variable.remove(0);
-            }
-            false
-        }
         _ => false,
     }
 }

@@ -38,6 +38,8 @@ async fn client(house: &House) -> Client {
     let mut client = house.client().await;
     update(&mut client, "SET windrow.fast_path = 'off'").await;
     update(&mut client, "SET windrow.partitions = 6").await;
+    // Rows go through the coordinator, so that it has something to let go of; `direct` is about those that do not.
+    update(&mut client, "SET windrow.direct_results = false").await;
     client
 }
 

@@ -12,6 +12,7 @@ use datafusion::execution::memory_pool::UnboundedMemoryPool;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::StreamExt;
 use futures::future::BoxFuture;
+use tokio_util::sync::CancellationToken;
 use windrow_common::{
     AttemptId, Determinism, Error, ExchangeKind, Incarnation, JobId, Location, ReadMode, Result, Stage, TaskSpec,
     WorkerId,
@@ -206,6 +207,7 @@ impl Stages {
             inputs,
             source: Arc::clone(store) as Arc<dyn ExchangeSource>,
             pool: Arc::new(UnboundedMemoryPool::default()),
+            stop: CancellationToken::new(),
         })?;
         let mut output = vec![vec![]; stage.output_partitions as usize];
         for partition in task.partitions.clone() {
