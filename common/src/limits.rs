@@ -56,6 +56,8 @@ pub const FETCH_RETRIES: u32 = 2;
 pub const MAX_PLAN_DEPTH: usize = 512;
 /// Nested levels of one expression that are accepted.
 pub const MAX_EXPRESSION_DEPTH: usize = 4096;
+/// Operators of a statement that may come to stand above each other when it is parsed.
+pub const MAX_OPERATOR_CHAIN: usize = 4 * MAX_EXPRESSION_DEPTH;
 /// Stack that encoding and decoding a plan of the greatest depth may need.
 pub const PLAN_STACK_BYTES: usize = 64 << 20;
 /// Stack of the threads that plan and of those that run operators: both descend into nested expressions.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::{JoinType, TableReference};
 use datafusion::logical_expr::builder::LogicalTableSource;
-use datafusion::logical_expr::{Expr, ExprFunctionExt, LogicalPlan, LogicalPlanBuilder, SortExpr, ident};
+use datafusion::logical_expr::{Expr, ExprFunctionExt, LogicalPlan, LogicalPlanBuilder, SortExpr};
 use datafusion::sql::unparser::plan_to_sql;
 use windrow_common::Result;
 
@@ -56,60 +56,111 @@ impl Frame {
 
     /// Rows for which the predicate holds.
     pub fn filter(self, predicate: Expr) -> Result<Self> {
-        Self::built(self.builder().filter(predicate))
+        Self::built(self.open_to(Clause::From)?.builder().filter(predicate))
     }
 
     /// These expressions of each row.
     pub fn select(self, columns: Vec<Expr>) -> Result<Self> {
-        Self::built(self.builder().project(columns))
+        Self::built(self.open_to(Clause::Where)?.builder().project(columns))
     }
 
     /// The rows with one more column, or with another value in a column that is there.
     pub fn with_column(self, name: &str, value: Expr) -> Result<Self> {
-        let mut columns: Vec<Expr> = self
-            .schema()
-            .fields()
-            .iter()
-            .filter(|field| field.name() != name)
-            .map(|field| ident(field.name()))
-            .collect();
+        let mut columns: Vec<Expr> =
+            self.plan.schema().columns().into_iter().filter(|c| c.name() != name).map(Expr::Column).collect();
         columns.push(value.alias(name));
         self.select(columns)
     }
 
-    /// Aggregates over groups of equal values; over all rows if there are no groups.
+    /// Aggregates over groups of equal values; over all rows if there are no groups. The groups come first.
     pub fn aggregate(self, groups: Vec<Expr>, aggregates: Vec<Expr>) -> Result<Self> {
-        Self::built(self.builder().aggregate(groups, aggregates))
+        let aggregated = Self::built(self.open_to(Clause::Where)?.builder().aggregate(groups, aggregates))?;
+        let columns: Vec<Expr> = aggregated.plan.schema().columns().into_iter().map(Expr::Column).collect();
+        Self::built(aggregated.builder().project(columns))
     }
 
     /// Rows of both sides whose columns are equal, pair by pair.
     pub fn join(self, right: Frame, how: JoinType, left_on: &[&str], right_on: &[&str]) -> Result<Self> {
-        Self::built(self.builder().join(right.plan, how, (left_on.to_vec(), right_on.to_vec()), None))
+        let (left, right) = (self.open_to(Clause::From)?, right.open_to(Clause::Table)?);
+        Self::built(left.builder().join(right.plan, how, (left_on.to_vec(), right_on.to_vec()), None))
     }
 
     /// The rows of both, which have the same columns.
     pub fn union(self, other: Frame) -> Result<Self> {
-        Self::built(self.builder().union(other.plan))
+        let (left, right) = (self.all_columns()?, other.all_columns()?);
+        Self::built(left.builder().union(right.plan))
     }
 
     /// Each row once.
     pub fn distinct(self) -> Result<Self> {
-        Self::built(self.builder().distinct())
+        Self::built(self.all_columns()?.builder().distinct())
     }
 
     /// The rows in order.
     pub fn sort(self, by: Vec<SortExpr>) -> Result<Self> {
-        Self::built(self.builder().sort(by))
+        Self::built(self.open_to(Clause::Where)?.builder().sort(by))
     }
 
     /// At most so many rows, behind the first `skip`.
     pub fn limit(self, skip: usize, rows: usize) -> Result<Self> {
-        Self::built(self.builder().limit(skip, Some(rows)))
+        Self::built(self.open_to(Clause::OrderBy)?.builder().limit(skip, Some(rows)))
     }
 
     /// The query as SQL.
     pub fn to_sql(&self) -> Result<String> {
         plan_to_sql(&self.plan).map(|statement| statement.to_string()).map_err(|e| classify(&e))
+    }
+
+    /// One SELECT says its clauses in a fixed order. What is built so far, if the next clause can follow it in the same
+    /// SELECT, else as a table in the FROM of a new one.
+    fn open_to(self, last: Clause) -> Result<Self> {
+        if clause_of(&self.plan) <= last { Ok(self) } else { self.closed() }
+    }
+
+    /// As a table that the next SELECT reads. It keeps its name if all of its columns are of one table.
+    fn closed(self) -> Result<Self> {
+        let name = one_relation(&self.plan).unwrap_or_else(|| TableReference::bare(DERIVED));
+        Self::built(self.builder().alias(name))
+    }
+
+    /// With every column said, in the SELECT of a table.
+    fn all_columns(self) -> Result<Self> {
+        let table = self.open_to(Clause::Where)?;
+        let columns: Vec<Expr> = table.plan.schema().columns().into_iter().map(Expr::Column).collect();
+        Self::built(table.builder().project(columns))
+    }
+}
+
+/// The table that all columns are of, if it is one.
+fn one_relation(plan: &LogicalPlan) -> Option<TableReference> {
+    let mut relations = plan.schema().iter().map(|(relation, _)| relation);
+    let first = relations.next()??;
+    relations.all(|relation| relation == Some(first)).then(|| first.clone())
+}
+
+/// What a query in FROM is called.
+const DERIVED: &str = "q";
+
+/// How far a SELECT is, in the order in which its clauses are carried out.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Clause {
+    /// It is one table.
+    Table,
+    /// Tables that are joined.
+    From,
+    Where,
+    OrderBy,
+    /// It has more than a clause can follow.
+    Whole,
+}
+
+fn clause_of(plan: &LogicalPlan) -> Clause {
+    match plan {
+        LogicalPlan::TableScan(_) | LogicalPlan::SubqueryAlias(_) => Clause::Table,
+        LogicalPlan::Join(_) => Clause::From,
+        LogicalPlan::Filter(_) => Clause::Where,
+        LogicalPlan::Sort(_) => Clause::OrderBy,
+        _ => Clause::Whole,
     }
 }
 
@@ -122,7 +173,7 @@ pub fn only_where(aggregate: Expr, predicate: Expr) -> Result<Expr> {
 mod tests {
     use datafusion::arrow::datatypes::{DataType, Field};
 
-    use super::expr::{col, lit, sum};
+    use super::expr::{col, ident, lit, sum};
     use super::*;
 
     fn orders() -> Frame {

@@ -32,6 +32,7 @@ use super::splits::TaskSplits;
 use super::windows;
 use crate::around::AroundExec;
 use crate::exchange::reader::{BoundInput, ExchangeReaderExec, Kept, Mapping};
+use crate::forgetting::ForgettingExec;
 use crate::sink::{SinkSpec, WriteExec};
 use crate::stopping::{Stop, stoppable};
 
@@ -130,21 +131,25 @@ impl InstanceDecoder<'_> {
         match node.kind {
             Some(NodeKind::Scan(scan)) => self.decode_scan(&scan, ctx),
             Some(NodeKind::Exchange(exchange)) => self.decode_reader(&exchange, ctx),
-            Some(NodeKind::Reversed(node)) => {
-                let [input] = extension.inputs.as_slice() else {
-                    return internal_err!("window functions that are turned round need one operator");
-                };
-                windows::turn(&self.proto_to_execution_plan(input, ctx)?, &node.reversed)
-            }
+            Some(NodeKind::Reversed(node)) => windows::turn(&self.decode_input(extension, ctx)?, &node.reversed),
+            Some(NodeKind::Forgetting(_)) => Ok(Arc::new(ForgettingExec::new(self.decode_input(extension, ctx)?))),
             Some(NodeKind::Write(spec)) => {
-                let [input] = extension.inputs.as_slice() else {
-                    return internal_err!("a write operator needs one input");
-                };
                 let spec: SinkSpec =
                     serde_json::from_str(&spec).map_err(|e| internal_datafusion_err!("a sink is damaged: {e}"))?;
-                Ok(Arc::new(WriteExec::try_new(self.proto_to_execution_plan(input, ctx)?, spec)?))
+                Ok(Arc::new(WriteExec::try_new(self.decode_input(extension, ctx)?, spec)?))
             }
             None => internal_err!("an operator of a stage's plan is unknown to this version"),
+        }
+    }
+
+    fn decode_input(
+        &self,
+        extension: &protobuf::PhysicalExtensionNode,
+        ctx: &PhysicalPlanDecodeContext<'_>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        match extension.inputs.as_slice() {
+            [input] => self.proto_to_execution_plan(input, ctx),
+            inputs => internal_err!("an operator of a stage's plan has {} inputs and not one", inputs.len()),
         }
     }
 

@@ -25,11 +25,14 @@ use prost::Message;
 use windrow_common::{ExchangeId, limits};
 
 use super::equalities::equality_to_message;
-use super::messages::{ExchangeNode, MappingKind, Node, NodeKind, ReversedNode, ScanNode, Setting, StageBlob};
+use super::messages::{
+    ExchangeNode, ForgettingNode, MappingKind, Node, NodeKind, ReversedNode, ScanNode, Setting, StageBlob,
+};
 use super::windows::{Written, check_windows, keep_ignore_nulls, turned_back};
 use crate::error::external;
 use crate::exchange::reader::{ExchangeReaderExec, Mapping};
 use crate::expression_depth;
+use crate::forgetting::ForgettingExec;
 use crate::sink::WriteExec;
 
 /// A scalar subquery of the plan, and the exchange that will carry its value.
@@ -264,6 +267,9 @@ impl PhysicalProtoConverterExtension for StageEncoder<'_> {
             let spec = serde_json::to_string(write.spec())
                 .map_err(|e| internal_datafusion_err!("a sink cannot be encoded: {e}"))?;
             Node { kind: Some(NodeKind::Write(spec)) }
+        } else if let Some(forgetting) = plan.downcast_ref::<ForgettingExec>() {
+            inputs.push(self.execution_plan_to_proto(forgetting.input(), codec)?);
+            Node { kind: Some(NodeKind::Forgetting(ForgettingNode {})) }
         } else if let Some(Written { operator, reversed }) = turned_back(plan)? {
             inputs.push(self.execution_plan_to_proto(&operator, codec)?);
             Node { kind: Some(NodeKind::Reversed(ReversedNode { reversed })) }

@@ -26,7 +26,7 @@ pub struct Setting {
 /// An operator of ours, or a leaf without its data, inside an extension node.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Node {
-    #[prost(oneof = "NodeKind", tags = "1, 2, 3, 4")]
+    #[prost(oneof = "NodeKind", tags = "1, 2, 3, 4, 5")]
     pub kind: Option<NodeKind>,
 }
 
@@ -41,7 +41,13 @@ pub enum NodeKind {
     Write(String),
     #[prost(message, tag = "4")]
     Reversed(ReversedNode),
+    #[prost(message, tag = "5")]
+    Forgetting(ForgettingNode),
 }
+
+/// Forgets what is thought to be known of the columns of the only input.
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub struct ForgettingNode {}
 
 /// Says of the only input, an operator of window functions, which of them are to be turned round.
 #[derive(Clone, PartialEq, prost::Message)]

@@ -15,6 +15,7 @@ pub mod graph;
 pub mod leaves;
 pub mod local;
 pub mod multiset;
+mod overclaims;
 pub mod physical;
 pub mod rules;
 pub mod set_comparison;

@@ -2,7 +2,8 @@
 //!
 //! For many, DataFusion's own planning does the work under other settings: hash exchanges where distribution asks for
 //! them, no round robin, no filters that cross from one operator to another behind our back. One rule of ours is put
-//! between DataFusion's: joins that cannot have their left side broadcast are hashed on both sides instead.
+//! between DataFusion's: joins that cannot have their left side broadcast are hashed on both sides instead. Another comes
+//! before all of them, for one worker as for many: `overclaims`.
 
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode};
 
+use super::overclaims::Overclaims;
 use super::rules::broadcast_safe;
 
 /// Bytes below which a file is not split between tasks, unless exchanges are forced.
@@ -67,18 +69,18 @@ pub async fn plan(state: &SessionState, logical: &LogicalPlan, spread: Spread) -
     let mut session_config = state.config().clone();
     *session_config.options_mut() = settings_for(state.config_options(), spread);
     let builder = SessionStateBuilder::new_from_existing(state.clone()).with_config(session_config);
-    let state = match spread {
-        Spread::OneTask { .. } => builder.build(),
-        Spread::ManyTasks { .. } => builder.with_physical_optimizer_rules(distributed_rules()).build(),
-    };
+    let state = builder.with_physical_optimizer_rules(rules(spread)).build();
     state.query_planner().create_physical_plan(logical, &state).await
 }
 
-fn distributed_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
+fn rules(spread: Spread) -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let mut rules = PhysicalOptimizer::new().rules;
-    let after_selection =
-        rules.iter().position(|rule| rule.name() == "join_selection").map_or(0, |position| position + 1);
-    rules.insert(after_selection, Arc::new(HashUnsafeBroadcasts));
+    if let Spread::ManyTasks { .. } = spread {
+        let after_selection =
+            rules.iter().position(|rule| rule.name() == "join_selection").map_or(0, |position| position + 1);
+        rules.insert(after_selection, Arc::new(HashUnsafeBroadcasts));
+    }
+    rules.insert(0, Arc::new(Overclaims));
     rules
 }
 

@@ -30,6 +30,7 @@ use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 
 use crate::exchange::reader::ExchangeReaderExec;
+use crate::forgetting::ForgettingExec;
 use crate::sink::WriteExec;
 
 /// What an operator may be.
@@ -114,6 +115,7 @@ pub fn rule_of(plan: &Arc<dyn ExecutionPlan>) -> Rule {
         || plan.is::<BufferExec>()
         || plan.is::<UnnestExec>()
         || plan.is::<LocalLimitExec>()
+        || plan.is::<ForgettingExec>()
         || plan.is::<WriteExec>();
     if row_wise { Rule::PartitionWise } else { Rule::SingleTask }
 }

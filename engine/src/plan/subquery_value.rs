@@ -15,11 +15,11 @@ use std::sync::Arc;
 
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{Column, DFSchema, ExprSchema, Result, ScalarValue};
+use datafusion::common::{Column, DFSchema, ExprSchema, Result, ScalarValue, not_impl_err};
 use datafusion::functions_aggregate::count::count;
 use datafusion::logical_expr::expr::{Exists, InSubquery};
 use datafusion::logical_expr::{
-    Aggregate, Case, Expr, LogicalPlan, LogicalPlanBuilder, Projection, Subquery, lit, not,
+    Aggregate, Case, Expr, FetchType, LogicalPlan, LogicalPlanBuilder, Projection, SkipType, Sort, Subquery, lit, not,
 };
 use datafusion::optimizer::AnalyzerRule;
 
@@ -73,6 +73,11 @@ fn in_aggregate(aggregate: Aggregate) -> Result<Transformed<LogicalPlan>> {
         return Ok(Transformed::no(LogicalPlan::Aggregate(aggregate)));
     }
     let Aggregate { input, group_expr, aggr_expr, .. } = aggregate;
+    if group_expr.iter().any(|expr| matches!(expr, Expr::GroupingSet(_))) && any_asks(&group_expr)? {
+        return not_impl_err!(
+            "EXISTS and IN (SELECT …) inside of grouping sets do not exist yet; compute them in a subquery in FROM"
+        );
+    }
     let schema = Arc::clone(input.schema());
     let mut columns: Vec<Expr> = schema.columns().into_iter().map(Expr::Column).collect();
     let mut take_out = |expr: Expr| -> Result<Expr> {
@@ -122,6 +127,11 @@ fn as_value(expr: Expr, schema: &DFSchema) -> Result<Expr> {
 
 /// Whether the plan has rows.
 fn exists(plan: LogicalPlan) -> Result<Expr> {
+    let plan = without_end(plan);
+    if is_one_row(&plan) {
+        return Ok(lit(true));
+    }
+    refuse_inner_aggregate(&plan)?;
     // One row of the same plan for all rows outside is enough to know.
     let plan = match plan.all_out_ref_exprs().is_empty() {
         true => LogicalPlanBuilder::from(plan).limit(0, Some(1))?.build()?,
@@ -135,6 +145,48 @@ fn exists(plan: LogicalPlan) -> Result<Expr> {
     Ok(Expr::ScalarSubquery(subquery(counted)))
 }
 
+/// The plan without what does not change whether it has rows.
+fn without_end(plan: LogicalPlan) -> LogicalPlan {
+    match plan {
+        LogicalPlan::Sort(Sort { input, fetch: None, .. }) => without_end(Arc::unwrap_or_clone(input)),
+        LogicalPlan::Limit(limit) => match (limit.get_skip_type(), limit.get_fetch_type()) {
+            (Ok(SkipType::Literal(0)), Ok(FetchType::Literal(Some(1..)))) => {
+                without_end(Arc::unwrap_or_clone(limit.input))
+            }
+            _ => LogicalPlan::Limit(limit),
+        },
+        other => other,
+    }
+}
+
+/// An aggregation without groups has one row, whatever it reads.
+fn is_one_row(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Projection(Projection { input, .. }) => is_one_row(input),
+        LogicalPlan::SubqueryAlias(alias) => is_one_row(&alias.input),
+        LogicalPlan::Aggregate(aggregate) => aggregate.group_expr.is_empty(),
+        _ => false,
+    }
+}
+
+/// A count over an aggregation without groups would be planned as if that had no row where it reads none.
+fn refuse_inner_aggregate(plan: &LogicalPlan) -> Result<()> {
+    let mut inside = false;
+    if !plan.all_out_ref_exprs().is_empty() {
+        plan.apply(|node| {
+            inside |= matches!(node, LogicalPlan::Aggregate(aggregate) if aggregate.group_expr.is_empty());
+            Ok(TreeNodeRecursion::Continue)
+        })?;
+    }
+    if inside {
+        return not_impl_err!(
+            "EXISTS or IN as a value, over an aggregate without GROUP BY that refers to the query outside, does not exist \
+             yet; write it in WHERE, or join with the aggregate"
+        );
+    }
+    Ok(())
+}
+
 fn subquery(plan: LogicalPlan) -> Subquery {
     let outer_ref_columns = plan.all_out_ref_exprs();
     Subquery { subquery: Arc::new(plan), outer_ref_columns, spans: Default::default() }
@@ -142,6 +194,15 @@ fn subquery(plan: LogicalPlan) -> Subquery {
 
 fn is_in(question: InSubquery, schema: &DFSchema) -> Result<Expr> {
     let InSubquery { expr, subquery, .. } = question;
+    let compares_subquery = expr.exists(|expr| {
+        Ok(matches!(expr, Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_)))
+    })?;
+    if compares_subquery || expr.is_volatile() {
+        return not_impl_err!(
+            "IN (SELECT …) as a value does not take a subquery, or a function such as random(), on its left side yet; \
+             compute that in a subquery in FROM"
+        );
+    }
     let inner = subquery.subquery.as_ref().clone();
     let columns = inner.schema().columns().into_iter().take(1).map(|column| Expr::Column(column).alias(COMPARED));
     let inner = LogicalPlanBuilder::from(inner).project(columns)?.build()?;

@@ -172,6 +172,8 @@ impl EngineSession {
     pub(super) async fn run_here(&self, plan: LogicalPlan) -> Result<Planned> {
         let frame = self.context.execute_logical_plan(plan).await.map_err(|e| self.explain_error(&e))?;
         let batches = frame.collect().await.map_err(|e| self.explain_error(&e))?;
+        // It may have been SET.
+        self.default_schema.set(&self.context.copied_config().options().catalog.default_schema);
         done(batches)
     }
 }

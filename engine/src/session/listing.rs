@@ -1,12 +1,13 @@
 //! What there is: the tables and views that a session sees.
 
 use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::catalog::CatalogProvider;
 use datafusion::datasource::TableType;
 use futures::future::BoxFuture;
 use windrow_common::Result;
 
-use super::EngineSession;
 use super::names::TEMPORARY;
+use super::{CATALOG, EngineSession};
 use crate::error::classify;
 
 /// A table or view.
@@ -54,9 +55,10 @@ impl EngineSession {
         let mut tables = vec![];
         for (catalog, schemas) in self.schemas() {
             for schema in schemas {
-                let Some(provider) = catalogs.catalog(&catalog).and_then(|found| found.schema(&schema)) else {
-                    continue;
-                };
+                // What a temporary table hides is there nevertheless.
+                let shared = if catalog == CATALOG { self.engine.catalog.schema(&schema) } else { None };
+                let seen = || catalogs.catalog(&catalog).and_then(|found| found.schema(&schema));
+                let Some(provider) = shared.or_else(seen) else { continue };
                 let mut names = provider.table_names();
                 names.sort();
                 for name in names {

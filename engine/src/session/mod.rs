@@ -22,6 +22,7 @@ mod statement;
 pub mod storage;
 pub mod suggest;
 mod temporary;
+mod text_depth;
 mod writes;
 
 use std::collections::BTreeMap;
@@ -52,7 +53,7 @@ use crate::plan::set_comparison::NamedComparison;
 use crate::plan::subquery_value::SubqueryValue;
 use crate::plan::window_filter::WindowFilter;
 use crate::sink::SinkSpec;
-use names::SessionCatalog;
+use names::{DefaultSchema, SessionCatalog};
 use settings::WindrowOptions;
 use temporary::Temporary;
 
@@ -97,10 +98,12 @@ impl Engine {
             .build();
         let context = SessionContext::new_with_state(state);
         let temporary = Temporary::new(&self.warehouse, &context.session_id());
-        let names = SessionCatalog::new(Arc::clone(&self.catalog), Arc::clone(&temporary.tables));
+        let default_schema = DefaultSchema::new(SCHEMA);
+        let names =
+            SessionCatalog::new(Arc::clone(&self.catalog), Arc::clone(&temporary.tables), default_schema.clone());
         context.register_catalog(CATALOG, Arc::new(names));
         let context = file_tables::with_file_tables(context);
-        EngineSession { engine: Arc::clone(self), context, temporary }
+        EngineSession { engine: Arc::clone(self), context, temporary, default_schema }
     }
 }
 
@@ -123,6 +126,7 @@ pub struct EngineSession {
     engine: Arc<Engine>,
     context: SessionContext,
     temporary: Arc<Temporary>,
+    default_schema: DefaultSchema,
 }
 
 impl std::fmt::Debug for EngineSession {

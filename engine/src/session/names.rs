@@ -3,12 +3,14 @@
 //! ```text
 //!   t         temporary table t of this session, else t of the default schema
 //!   temp.t    temporary table t
-//!   public.t  as `t`: a temporary table hides the shared one of the same name, in its own session only
+//!   public.t  as `t` while public is the default schema: a temporary table hides the shared one of the same name there,
+//!             in its own session only
+//!   other.t   the shared one
 //! ```
 //!
 //! New names go into the shared catalog, unless the statement says TEMPORARY.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use datafusion::catalog::{
@@ -28,12 +30,39 @@ pub const TEMPORARY: &str = "temp";
 pub(super) struct SessionCatalog {
     shared: Arc<MemoryCatalogProvider>,
     temporary: Arc<MemorySchemaProvider>,
+    default: DefaultSchema,
 }
 
 impl SessionCatalog {
     /// The shared catalog with these temporary tables before it.
-    pub(super) fn new(shared: Arc<MemoryCatalogProvider>, temporary: Arc<MemorySchemaProvider>) -> Self {
-        Self { shared, temporary }
+    pub(super) fn new(
+        shared: Arc<MemoryCatalogProvider>,
+        temporary: Arc<MemorySchemaProvider>,
+        default: DefaultSchema,
+    ) -> Self {
+        Self { shared, temporary, default }
+    }
+}
+
+/// Where a session looks for names without a schema. Clones share it.
+#[derive(Clone, Debug)]
+pub(super) struct DefaultSchema(Arc<Mutex<String>>);
+
+impl DefaultSchema {
+    pub(super) fn new(name: &str) -> Self {
+        Self(Arc::new(Mutex::new(name.to_owned())))
+    }
+
+    pub(super) fn set(&self, name: &str) {
+        name.clone_into(&mut self.name());
+    }
+
+    fn is(&self, name: &str) -> bool {
+        *self.name() == name
+    }
+
+    fn name(&self) -> MutexGuard<'_, String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -52,7 +81,7 @@ impl CatalogProvider for SessionCatalog {
             return Some(Arc::clone(&self.temporary) as Arc<dyn SchemaProvider>);
         }
         let shared = self.shared.schema(name)?;
-        if self.temporary.table_names().is_empty() {
+        if !self.default.is(name) || self.temporary.table_names().is_empty() {
             return Some(shared);
         }
         Some(Arc::new(LayeredSchema { temporary: Arc::clone(&self.temporary), shared }))
@@ -88,9 +117,10 @@ struct LayeredSchema {
 
 #[async_trait]
 impl SchemaProvider for LayeredSchema {
-    /// Only what belongs to this schema: temporary tables are listed in their own.
+    /// Only what belongs to this schema and can be seen in it: temporary tables are listed in their own.
     fn table_names(&self) -> Vec<String> {
-        self.shared.table_names()
+        let names = self.shared.table_names().into_iter();
+        names.filter(|name| !self.temporary.table_exist(name)).collect()
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {

@@ -20,12 +20,24 @@ use windrow_common::{Error, ErrorKind, Result, limits};
 use crate::error::{classify, external};
 
 /// The text with each `?` numbered in order: `$1`, `$2`, …
-pub fn numbered(sql: &str) -> String {
+pub fn numbered(sql: &str) -> Result<String> {
     if !sql.contains('?') {
-        return sql.to_owned();
+        return Ok(sql.to_owned());
     }
     // A text that is not SQL is refused by the parser, with a better message.
-    let Ok(tokens) = Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location() else { return sql.to_owned() };
+    let Ok(tokens) = Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location() else {
+        return Ok(sql.to_owned());
+    };
+    let other = tokens.iter().find_map(|token| match &token.token {
+        Token::Placeholder(text) if text != "?" => Some(text),
+        _ => None,
+    });
+    let unnumbered = |token: &Token| matches!(token, Token::Question) || *token == Token::Placeholder("?".to_owned());
+    if let Some(other) = other
+        && (other.starts_with('?') || tokens.iter().any(|token| unnumbered(&token.token)))
+    {
+        return Err(Error::user(format!("parameters are written ? or $1, $2, …; '{other}' cannot stand beside ?")));
+    }
     let places = tokens.iter().filter(|token| match &token.token {
         Token::Placeholder(text) => text == "?",
         Token::Question => true,
@@ -44,7 +56,7 @@ pub fn numbered(sql: &str) -> String {
         }
         (line, column) = if sign == '\n' { (line + 1, 1) } else { (line, column + 1) };
     }
-    text
+    Ok(text)
 }
 
 /// Puts values in the place of a plan's parameters. A plan without parameters takes none.
@@ -137,7 +149,7 @@ fn union_of(plan: &LogicalPlan, rows: Vec<Vec<ScalarValue>>) -> std::result::Res
     Ok(LogicalPlan::Union(Union::try_new_with_loose_types(bound.collect::<std::result::Result<_, _>>()?)?))
 }
 
-/// Whether every parameter stands in the one VALUES of the plan.
+/// Whether every parameter stands in the one VALUES of an INSERT of nothing else.
 fn only_in_values(plan: &LogicalPlan) -> std::result::Result<bool, DataFusionError> {
     let (mut values, mut elsewhere) = (0, false);
     plan.apply_with_subqueries(|node| {
@@ -148,7 +160,18 @@ fn only_in_values(plan: &LogicalPlan) -> std::result::Result<bool, DataFusionErr
             Ok(TreeNodeRecursion::Continue)
         })
     })?;
-    Ok(values == 1 && !elsewhere && matches!(plan, LogicalPlan::Dml(_)))
+    let LogicalPlan::Dml(dml) = plan else { return Ok(false) };
+    Ok(values == 1 && !elsewhere && hands_on(&dml.input))
+}
+
+/// Whether every row of a VALUES becomes one row of the plan, whatever the other rows are.
+fn hands_on(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Values(_) => true,
+        LogicalPlan::Projection(projection) => hands_on(&projection.input),
+        LogicalPlan::SubqueryAlias(alias) => hands_on(&alias.input),
+        _ => false,
+    }
 }
 
 /// The plan with all rows in its VALUES. The operators above were planned for the types that the parameters were thought
@@ -194,7 +217,10 @@ mod tests {
             ("SELECT $1", "SELECT $1"),
             ("/* ? */ INSERT INTO t VALUES (?,?)", "/* ? */ INSERT INTO t VALUES ($1,$2)"),
         ] {
-            assert_eq!(numbered(given), wanted);
+            assert_eq!(numbered(given).unwrap(), wanted);
+        }
+        for mixed in ["SELECT ?, $1", "SELECT ?1"] {
+            assert!(numbered(mixed).is_err(), "{mixed}");
         }
     }
 }

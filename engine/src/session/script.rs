@@ -2,13 +2,20 @@
 
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::ast;
-use windrow_common::Result;
+use windrow_common::{Result, limits};
 
+use super::text_depth;
 use crate::error::classify;
 
 /// Whether a statement gives rows to whoever runs it; an error if it cannot be parsed. What `EXECUTE` gives is known only
 /// when it runs.
 pub fn gives_rows(sql: &str) -> Result<bool> {
+    text_depth::check(sql)?;
+    // Whoever asks has a stack for serving connections.
+    stacker::maybe_grow(limits::THREAD_STACK_BYTES, limits::PLAN_STACK_BYTES, || parsed_gives_rows(sql))
+}
+
+fn parsed_gives_rows(sql: &str) -> Result<bool> {
     let mut parser = DFParserBuilder::new(sql).build().map_err(|e| classify(&e))?;
     let statement = parser.parse_statement().map_err(|e| classify(&e))?;
     Ok(match statement {

@@ -10,7 +10,7 @@ use datafusion::sql::sqlparser::ast::Statement as Sql;
 use futures::future::BoxFuture;
 use windrow_common::{Error, ErrorKind, Result, limits};
 
-use super::{EngineSession, PlanContext, Planned, checks, parameters, sink_plan};
+use super::{EngineSession, PlanContext, Planned, checks, parameters, sink_plan, text_depth};
 
 impl EngineSession {
     /// Plans one statement. Definitions, settings and EXPLAIN are done at once.
@@ -43,9 +43,10 @@ impl EngineSession {
                 format!("the statement has {} bytes; the limit is {}", sql.len(), limits::MAX_SQL_BYTES),
             ));
         }
+        text_depth::check(sql)?;
         let state = self.context.state();
         let dialect = state.config_options().sql_parser.dialect;
-        let sql = parameters::numbered(sql);
+        let sql = parameters::numbered(sql)?;
         let mut statement = state.sql_to_statement(&sql, &dialect).map_err(|e| self.explain_error(&e))?;
         let temporary = adapt(&mut statement);
         let mut logical = state.statement_to_plan(statement).await.map_err(|e| self.explain_error(&e))?;

@@ -17,7 +17,8 @@ async fn wrong_input_is_said_clearly_and_leaves_nothing() {
     std::fs::write(&truncated, &whole[..whole.len() - 20]).unwrap();
     let nested = format!("SELECT {}1{}", "(".repeat(400), ")".repeat(400));
     let create = format!("CREATE EXTERNAL TABLE t STORED AS PARQUET LOCATION '{}'", truncated.display());
-    let cases: [(&str, ErrorKind, &str); 10] = [
+    let long = format!("SELECT 1{}", " + 1".repeat(100_000));
+    let cases: [(&str, ErrorKind, &str); 11] = [
         ("SELEC 1", ErrorKind::User, "Line: 1"),
         ("SELECT * FROM l_plan", ErrorKind::NotFound, "l_plain"),
         ("SELECT kk FROM l_plain", ErrorKind::NotFound, "kk"),
@@ -26,7 +27,8 @@ async fn wrong_input_is_said_clearly_and_leaves_nothing() {
         ("SELECT k / (v - v) FROM l_plain", ErrorKind::User, "zero"),
         ("SELECT l.k, (SELECT r.k FROM r_plain r) AS x FROM l_plain l", ErrorKind::User, "more than one row"),
         (&nested, ErrorKind::User, "recursion limit"),
-        ("SELECT count(*) FILTER (WHERE v > 1) OVER () FROM l_plain", ErrorKind::Unsupported, "CASE WHEN"),
+        ("SELECT array_agg(k) FILTER (WHERE v > 1) OVER () FROM l_plain", ErrorKind::Unsupported, "CASE WHEN"),
+        (&long, ErrorKind::Limit, "MAX_OPERATOR_CHAIN"),
         ("SELECT CAST('x' AS INT) FROM l_plain", ErrorKind::User, "x"),
     ];
     for (sql, kind, text) in cases {
