@@ -66,10 +66,10 @@ impl Frame {
 
     /// The rows with one more column, or with another value in a column that is there.
     pub fn with_column(self, name: &str, value: Expr) -> Result<Self> {
-        let mut columns: Vec<Expr> =
-            self.plan.schema().columns().into_iter().filter(|c| c.name() != name).map(Expr::Column).collect();
-        columns.push(value.alias(name));
-        self.select(columns)
+        let table = self.open_to(Clause::Where)?;
+        let kept = table.plan.schema().columns().into_iter().filter(|column| column.name() != name);
+        let columns = kept.map(Expr::Column).chain([value.alias(name)]).collect();
+        table.select(columns)
     }
 
     /// Aggregates over groups of equal values; over all rows if there are no groups. The groups come first.

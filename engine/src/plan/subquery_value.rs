@@ -148,7 +148,9 @@ fn exists(plan: LogicalPlan) -> Result<Expr> {
 /// The plan without what does not change whether it has rows.
 fn without_end(plan: LogicalPlan) -> LogicalPlan {
     match plan {
-        LogicalPlan::Sort(Sort { input, fetch: None, .. }) => without_end(Arc::unwrap_or_clone(input)),
+        LogicalPlan::Sort(Sort { input, fetch: None, .. }) | LogicalPlan::Projection(Projection { input, .. }) => {
+            without_end(Arc::unwrap_or_clone(input))
+        }
         LogicalPlan::Limit(limit) => match (limit.get_skip_type(), limit.get_fetch_type()) {
             (Ok(SkipType::Literal(0)), Ok(FetchType::Literal(Some(1..)))) => {
                 without_end(Arc::unwrap_or_clone(limit.input))
@@ -162,7 +164,6 @@ fn without_end(plan: LogicalPlan) -> LogicalPlan {
 /// An aggregation without groups has one row, whatever it reads.
 fn is_one_row(plan: &LogicalPlan) -> bool {
     match plan {
-        LogicalPlan::Projection(Projection { input, .. }) => is_one_row(input),
         LogicalPlan::SubqueryAlias(alias) => is_one_row(&alias.input),
         LogicalPlan::Aggregate(aggregate) => aggregate.group_expr.is_empty(),
         _ => false,
