@@ -51,6 +51,9 @@ pub(crate) struct Circumstances {
     pub tasks: TaskTracker,
 }
 
+/// How workers say that clients read outputs there.
+type Told = BTreeMap<AttemptId, (WorkerId, DirectReads)>;
+
 /// How the reading of one part stands.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Part {
@@ -126,7 +129,7 @@ impl DirectResult {
     }
 
     /// Takes in what workers say, and says how reading stands.
-    pub(crate) fn standing(&self, told: &BTreeMap<AttemptId, (WorkerId, DirectReads)>) -> Standing {
+    pub(crate) fn standing(&self, told: &Told) -> Standing {
         let reads = |location: &Location| told.get(&location.attempt).map(|(_, reads)| *reads);
         self.inner.parts.send_if_modified(|parts| {
             let mut changed = false;
@@ -168,13 +171,16 @@ impl DirectResult {
     async fn read_through(&self, part: usize, sender: &mpsc::Sender<Result<Option<RecordBatch>>>) -> Result<()> {
         let Circumstances { source, inputs, .. } = &self.inner.circumstances;
         let mut reader = ResultReader::new(Arc::clone(source), self.inner.shape.clone());
-        let mut seen = None;
+        let (mut seen, mut attempt) = (None, None);
         loop {
-            let ready = self.ready(seen).await?;
+            let (ready, reads) = self.ready(seen).await?;
             seen = Some(ready.number);
             let location = ready.locations.get(part);
             let location = location.ok_or_else(|| Error::internal("a result has fewer parts than were offered"))?;
-            self.begin(part, &ready.locations)?;
+            // What clients read from workers meanwhile counts too, whoever looks first.
+            self.standing(&reads);
+            self.begin(part, attempt, &ready.locations)?;
+            attempt = Some(location.attempt);
             match reader.read(std::slice::from_ref(location), sender).await? {
                 Ended::Complete => return Ok(()),
                 Ended::Lost(attempts) => {
@@ -186,17 +192,23 @@ impl DirectResult {
         }
     }
 
-    /// Notes which attempt is read from now on. Rows of an `Indeterminate` stage that were made again must not stand
-    /// beside those that they replace.
-    fn begin(&self, part: usize, locations: &[Location]) -> Result<()> {
-        let replaced = |(state, now): (&Part, &Location)| state.begun.is_some_and(|attempt| attempt != now.attempt);
+    /// Notes which attempt is read from now on. Rows of an `Indeterminate` result that were made again must not stand
+    /// beside those that they replace: neither those of other parts that were begun, nor those of this part that others
+    /// read or have read. `mine` is what this read had begun before; it has handed on nothing of it.
+    fn begin(&self, part: usize, mine: Option<AttemptId>, locations: &[Location]) -> Result<()> {
         let strict = self.inner.shape.determinism == Determinism::Indeterminate;
         let mut mixed = false;
         self.inner.parts.send_modify(|parts| {
-            if let Some(state) = parts.get_mut(part) {
+            mixed = strict
+                && parts.iter().zip(locations).enumerate().any(|(other, (state, now))| {
+                    // Nobody but this read has rows of the part: it may begin anew.
+                    let alone = other == part && !state.complete && state.running <= 1 && state.begun == mine;
+                    state.begun.is_some_and(|attempt| attempt != now.attempt) && !alone
+                });
+            // What was begun stays so for those who ask next: they get the same error.
+            if let Some(state) = parts.get_mut(part).filter(|_| !mixed) {
                 state.begun = locations.get(part).map(|location| location.attempt);
             }
-            mixed = strict && parts.iter().zip(locations).any(replaced);
         });
         if !mixed {
             return Ok(());
@@ -207,12 +219,13 @@ impl DirectResult {
         ))
     }
 
-    /// The places of the parts, once they are others than those with this number.
-    async fn ready(&self, seen: Option<u64>) -> Result<Ready> {
+    /// The places of the parts, once they are others than those with this number, and what workers say of reads there.
+    async fn ready(&self, seen: Option<u64>) -> Result<(Ready, Arc<Told>)> {
         let mut state = self.inner.circumstances.state.clone();
         let news = |state: &JobState| state.ready.as_ref().is_some_and(|ready| Some(ready.number) != seen);
         let state = state.wait_for(news).await.map_err(|_| gone())?;
-        state.ready.clone().ok_or_else(|| Error::internal("a result is ready and lies nowhere"))
+        let ready = state.ready.clone().ok_or_else(|| Error::internal("a result is ready and lies nowhere"))?;
+        Ok((ready, Arc::clone(&state.reads)))
     }
 
     /// Returns when the job has ended.
