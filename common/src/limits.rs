@@ -78,7 +78,8 @@ pub const MAX_SCRIPT_STATEMENTS: usize = 10_000;
 pub const MAX_SESSIONS: usize = 10_000;
 /// Silence after which a session without a running statement is closed.
 pub const SESSION_IDLE: Duration = Duration::from_secs(3600);
-/// How long the answer of a statement waits for the client to fetch it, before the statement is cancelled.
+/// How long the answer of a statement waits for a client that does not ask for it, before the statement is cancelled; and
+/// how long a part of a large result waits for a client that takes nothing of it.
 pub const TICKET_PATIENCE: Duration = Duration::from_secs(300);
 /// Prepared statements of one session, and answers of one session that wait to be fetched.
 pub const MAX_STATEMENTS_PER_SESSION: usize = 1_000;
