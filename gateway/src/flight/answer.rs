@@ -229,7 +229,7 @@ pub(super) enum Look {
 impl Answer {
     /// Keeps an accepted statement in its session's room until it is fetched, for a limited time.
     pub(super) async fn keep(room: &Arc<Room>, running: Running) -> Result<Arc<Self>> {
-        let ticket = Ticket::mint(room.session.id());
+        let ticket = Ticket::mint(room.number);
         let (columns, direct) = (Arc::clone(&running.columns), running.direct);
         let (cancelled, place) = (CancellationToken::new(), Mutex::new(Place::Whole(running)));
         let asked = Lock::new(Asked { last: Instant::now(), waiting: 0 });
