@@ -101,6 +101,8 @@ pub const DIRECT_RESULT_BYTES: u64 = 4 << 20;
 pub const DIRECT_RESULT_PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes of the tickets for one result's parts: they travel in one message, and many clients take 4 MiB.
 pub const DIRECT_TICKETS_BYTES: usize = 1 << 20;
+/// Clients that read one part of a large result at the same moment: each costs its worker a full queue of messages.
+pub const DIRECT_READS_PER_PART: u32 = 4;
 /// Memory that the rows of one ingestion may take while they are written.
 pub const INGEST_MEMORY_BYTES: usize = 256 << 20;
 /// Batches of one ingestion that wait to be written.

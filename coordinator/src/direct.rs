@@ -18,7 +18,7 @@ use futures::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use windrow_common::protocol::DirectReads;
-use windrow_common::{AttemptId, Determinism, Error, ErrorKind, JobId, Location, Result, WorkerId};
+use windrow_common::{AttemptId, Determinism, Error, ErrorKind, JobId, Location, Result, WorkerId, limits};
 use windrow_control::Outcome;
 use windrow_engine::exchange::ExchangeSource;
 
@@ -113,7 +113,11 @@ impl DirectResult {
     pub fn read(&self, part: usize) -> Result<PartRead> {
         let mut answer = Err(Error::user(format!("the result has no part {part}")));
         self.change(part, |state| {
-            answer = if state.complete { Err(fetched()) } else { Ok(()) };
+            answer = match state.running {
+                _ if state.complete => Err(fetched()),
+                running if running >= limits::DIRECT_READS_PER_PART => Err(crowded(running)),
+                _ => Ok(()),
+            };
             state.running += u32::from(answer.is_ok());
         });
         answer?;
@@ -280,6 +284,12 @@ impl Drop for Reading {
 fn fetched() -> Error {
     let text = "this part of the answer was fetched, and a ticket is good for one fetch to its end";
     Error::new(ErrorKind::NotFound, text)
+}
+
+fn crowded(running: u32) -> Error {
+    let text =
+        format!("{running} readers fetch this part of the answer already, which is the limit (DIRECT_READS_PER_PART)");
+    Error::new(ErrorKind::Limit, text)
 }
 
 fn gone() -> Error {

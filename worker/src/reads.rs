@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 use windrow_common::protocol::DirectReads;
-use windrow_common::{AttemptId, Error, ErrorKind, JobId};
+use windrow_common::{AttemptId, Error, ErrorKind, JobId, limits};
 
 /// The reading of one output. Lives as long as the output.
 #[derive(Debug)]
@@ -43,12 +43,20 @@ impl OutputReads {
         self.job
     }
 
-    /// Begins a read. What was read to its end is not read again.
+    /// Begins a read. What was read to its end is not read again, and only a few may read at once: their queues are paid
+    /// from a budget that is the whole worker's.
     pub(crate) fn begin(self: &Arc<Self>, news: &ReadNews) -> Result<Reading, Error> {
         let mut state = lock(&self.state);
         if state.complete {
             let text = "this part of the answer was fetched, and a ticket is good for one fetch to its end";
             return Err(Error::new(ErrorKind::NotFound, text));
+        }
+        if state.running >= limits::DIRECT_READS_PER_PART {
+            let text = format!(
+                "{} readers fetch this part of the answer already, which is the limit (DIRECT_READS_PER_PART)",
+                state.running
+            );
+            return Err(Error::new(ErrorKind::Limit, text));
         }
         state.running += 1;
         news.add(self, *state);
@@ -112,6 +120,15 @@ impl Drop for Reading {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_few_read_one_output_at_once() {
+        let (news, reads) = (ReadNews::default(), OutputReads::new(JobId(1), AttemptId(2)));
+        let mut readers: Vec<_> = (0..limits::DIRECT_READS_PER_PART).map(|_| reads.begin(&news).unwrap()).collect();
+        assert_eq!(reads.begin(&news).unwrap_err().kind, ErrorKind::Limit);
+        readers.pop();
+        reads.begin(&news).unwrap();
+    }
 
     #[tokio::test]
     async fn a_read_breaks_off_is_tried_again_and_is_complete_once() {
