@@ -351,7 +351,12 @@ impl Runner {
     /// Holds a result for those who read its parts, until all were read or nobody has come for long.
     async fn offer(&self, job: JobId, mut guard: JobGuard, direct: DirectResult) -> Result<Finished> {
         let mut parts = direct.watch();
-        self.say(ExecutionUpdate::Direct(direct.clone())).await?;
+        tokio::select! {
+            biased;
+            said = self.say(ExecutionUpdate::Direct(direct.clone())) => said?,
+            // A client may be slow to take even the offer; a cancel by another does not wait for it.
+            unwanted = self.unwanted() => return Err(unwanted),
+        }
         loop {
             let state = guard.state.borrow_and_update().clone();
             if let Some((outcome, report)) = state.ended {
