@@ -104,6 +104,11 @@ impl DirectResult {
         self.inner.shape.partitions
     }
 
+    /// Whether a part that was made again must not stand beside what was read of others, or of itself, before.
+    pub fn is_strict(&self) -> bool {
+        self.inner.shape.determinism == Determinism::Indeterminate
+    }
+
     /// Where the parts were when they were offered, in the order of the rows.
     pub fn locations(&self) -> &[Location] {
         &self.inner.offered
@@ -200,7 +205,7 @@ impl DirectResult {
     /// beside those that they replace: neither those of other parts that were begun, nor those of this part that others
     /// read or have read. `mine` is what this read had begun before; it has handed on nothing of it.
     fn begin(&self, part: usize, mine: Option<AttemptId>, locations: &[Location]) -> Result<()> {
-        let strict = self.inner.shape.determinism == Determinism::Indeterminate;
+        let strict = self.is_strict();
         let mut mixed = false;
         self.inner.parts.send_modify(|parts| {
             mixed = strict

@@ -2,11 +2,13 @@
 //!
 //! ```text
 //!   store ──► encoding task (CPU runtime) ──► RESULT_QUEUE messages, charged ──► tonic (I/O runtime) ──► client
-//!                └── takes everything back when the output is freed, or when nothing is taken for TICKET_PATIENCE
+//!                └── takes everything back when the job is over, or when nothing is taken for TICKET_PATIENCE
 //! ```
 //!
-//! A stream has every row of its output or ends in an error. It ends with its output: nothing is kept for a client that
-//! does not read on after its job was cancelled. Other workers read through [`crate::server`], whose streams outlive it.
+//! A stream has every row of its output or ends in an error. It ends with its job: nothing is kept for a client that does
+//! not read on after its job was cancelled. When only the output is freed, because the connection to the coordinator was
+//! lost for a moment and another run of its task counts now, a stream goes on: its rows are as good. Not so the rows of an
+//! indeterminate result, whose tickets are strict: their streams end with the output. Other workers read through [`crate::server`], whose streams outlive it.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -24,6 +26,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc::error::SendError;
 use tokio::sync::mpsc::{self, Permit};
 use tokio::task::AbortHandle;
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 use windrow_common::{Counted, Error, ErrorKind, limits};
 use windrow_engine::exchange::DirectTicket;
@@ -70,7 +73,8 @@ impl DirectServer {
         let (budget, counted) = (self.store.budget().clone(), self.store.serving());
         let on_the_way = VecDeque::new();
         let sending = Sending { sender, budget, encoder, on_the_way, reading: reading.clone() };
-        let task = self.cpu.spawn(sending.run(rows, counted)).abort_handle();
+        let over = rows.over(ticket.strict).clone();
+        let task = self.cpu.spawn(sending.run(rows, over, counted)).abort_handle();
         Ok(DirectStream { queue, task, reading, ended: false })
     }
 }
@@ -255,12 +259,11 @@ struct Sending {
 }
 
 impl Sending {
-    /// `counted` counts the stream for as long as something is done for it, or kept.
-    async fn run(mut self, rows: OutputStream, counted: Counted) {
-        let freed_meanwhile = rows.freed().clone();
+    /// Ends when it is `over`. `counted` counts the stream for as long as something is done for it, or kept.
+    async fn run(mut self, rows: OutputStream, over: CancellationToken, counted: Counted) {
         let sent = tokio::select! {
             biased;
-            () = freed_meanwhile.cancelled() => Err(Stop::Recalled(freed())),
+            () = over.cancelled() => Err(Stop::Recalled(freed())),
             sent = self.send_all(rows) => sent,
         };
         let last = match sent {
@@ -277,7 +280,7 @@ impl Sending {
         // What it finds in the queue first says why, if everything was recalled.
         let place = tokio::select! {
             biased;
-            () = freed_meanwhile.cancelled() => Err(Stop::Recalled(freed())),
+            () = over.cancelled() => Err(Stop::Recalled(freed())),
             place = patient(self.sender.reserve()) => place,
         };
         match place {
@@ -308,8 +311,10 @@ impl Sending {
                 self.send(block.header, block.body).await?;
             }
         }
+        // The rows are held until then: by them the end of the job finds this stream.
+        let drained = patient(self.sender.reserve_many(limits::RESULT_QUEUE)).await.map(drop);
         drop(rows);
-        patient(self.sender.reserve_many(limits::RESULT_QUEUE)).await.map(drop)
+        drained
     }
 
     async fn send(&mut self, header: Bytes, body: Bytes) -> Result<(), Stop> {

@@ -2,7 +2,7 @@
 //! the coordinator. Opaque to clients.
 //!
 //! ```text
-//!   version (1) | kind (1) | room (16) | answer (16) | authorisation (16) | job (16) | attempt (16)
+//!   version (1) | kind (1) | strict (1) | room (16) | answer (16) | authorisation (16) | job (16) | attempt (16)
 //!               | part (4) | first partition (4) | end partition (4) | schema (Arrow IPC message, the rest)
 //! ```
 //!
@@ -26,11 +26,13 @@ const VERSION: u8 = 1;
 const KIND: u8 = b'r';
 const IDS: usize = 5;
 const NUMBERS: usize = 3;
-const FIXED: usize = 2 + IDS * 16 + NUMBERS * 4;
+const FIXED: usize = 3 + IDS * 16 + NUMBERS * 4;
 
 /// Names one part of a result: the output of one task of its last stage.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DirectTicket {
+    /// The rows must not be read any more once the output was undone: what is made in its place may be other rows.
+    pub strict: bool,
     /// The public number under which the coordinator keeps the answers of one session.
     pub room: u128,
     /// The answer, among those.
@@ -62,6 +64,7 @@ impl DirectTicket {
         let mut bytes = BytesMut::with_capacity(FIXED + schema.len());
         bytes.put_u8(VERSION);
         bytes.put_u8(KIND);
+        bytes.put_u8(u8::from(self.strict));
         for id in [self.room, self.answer, self.authorisation, self.job.0, self.attempt.0] {
             bytes.put_u128(id);
         }
@@ -74,10 +77,7 @@ impl DirectTicket {
 
     /// The ticket in these bytes, if they are one.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let (head, mut rest) = bytes.split_first_chunk::<2>()?;
-        if *head != [VERSION, KIND] {
-            return None;
-        }
+        let ([VERSION, KIND, strict @ (0 | 1)], mut rest) = bytes.split_first_chunk::<3>()? else { return None };
         let mut ids = [0; IDS];
         for id in &mut ids {
             let (bytes, left) = rest.split_first_chunk()?;
@@ -94,6 +94,7 @@ impl DirectTicket {
             return None;
         }
         Some(Self {
+            strict: *strict == 1,
             room,
             answer,
             authorisation,
@@ -124,6 +125,7 @@ mod tests {
         let fields = vec![Field::new("k", key, true), Field::new("l", DataType::List(item), false)];
         let metadata = [("made by".to_owned(), "us".to_owned())].into();
         DirectTicket {
+            strict: true,
             room: 1,
             answer: 2,
             authorisation: u128::MAX,

@@ -23,6 +23,7 @@ pub(super) fn endpoints(answer: Ticket, result: &DirectResult) -> Option<Vec<Fli
     let mut endpoints = Vec::with_capacity(result.locations().len());
     for (part, location) in result.locations().iter().enumerate() {
         let ticket = DirectTicket {
+            strict: result.is_strict(),
             room: answer.room,
             answer: answer.number,
             authorisation: answer.authorisation,
