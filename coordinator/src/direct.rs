@@ -18,7 +18,7 @@ use futures::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use windrow_common::protocol::DirectReads;
-use windrow_common::{AttemptId, Determinism, Error, ErrorKind, JobId, Location, Result, WorkerId, limits};
+use windrow_common::{AttemptId, Determinism, Error, ErrorKind, Gauge, JobId, Location, Result, WorkerId, limits};
 use windrow_control::Outcome;
 use windrow_engine::exchange::ExchangeSource;
 
@@ -49,6 +49,8 @@ pub(crate) struct Circumstances {
     pub inputs: mpsc::Sender<Input>,
     pub state: watch::Receiver<JobState>,
     pub tasks: TaskTracker,
+    /// Counts the reads by this coordinator.
+    pub reads: Gauge,
 }
 
 /// How workers say that clients read outputs there.
@@ -128,7 +130,14 @@ impl DirectResult {
         answer?;
         let reading = Reading { result: self.clone(), part };
         let (sender, batches) = mpsc::channel(BATCH_QUEUE);
-        let task = self.inner.circumstances.tasks.spawn(self.clone().run(part, sender));
+        let (result, counted) = (self.clone(), self.inner.circumstances.reads.enter());
+        let task = self.inner.circumstances.tasks.spawn(async move {
+            // A client that takes nothing is not counted any more when its job has ended.
+            let last = result.run(part, &sender).await;
+            drop(counted);
+            // A client that has gone away needs no answer.
+            let _ = sender.send(last).await;
+        });
         Ok(PartRead { batches, reading, _task: AbortOnDropHandle::new(task) })
     }
 
@@ -166,15 +175,14 @@ impl DirectResult {
         });
     }
 
-    async fn run(self, part: usize, sender: mpsc::Sender<Result<Option<RecordBatch>>>) {
+    async fn run(self, part: usize, sender: &mpsc::Sender<Result<Option<RecordBatch>>>) -> Result<Option<RecordBatch>> {
         let read = tokio::select! {
             biased;
             // With the job its outputs go. A reader that has begun would find them all the same.
             error = self.ended() => Err(error),
-            read = self.read_through(part, &sender) => read,
+            read = self.read_through(part, sender) => read,
         };
-        // A client that has gone away needs no answer.
-        let _ = sender.send(read.map(|()| None)).await;
+        read.map(|()| None)
     }
 
     async fn read_through(&self, part: usize, sender: &mpsc::Sender<Result<Option<RecordBatch>>>) -> Result<()> {

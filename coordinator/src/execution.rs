@@ -321,7 +321,8 @@ impl Runner {
             let Some(ready) = state.ready else { continue };
             if direct && seen.is_none() && is_large(&ready) {
                 let (inputs, tasks) = (self.shared.inputs.clone(), self.shared.tasks.clone());
-                let circumstances = Circumstances { source, inputs, state: guard.state.clone(), tasks };
+                let reads = self.shared.gauges.results.clone();
+                let circumstances = Circumstances { source, inputs, state: guard.state.clone(), tasks, reads };
                 return self.offer(job, guard, DirectResult::new(job, shape, &ready, circumstances)).await;
             }
             seen = Some(ready.number);

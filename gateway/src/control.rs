@@ -8,7 +8,7 @@ use arrow::datatypes::SchemaRef;
 use futures::future::BoxFuture;
 use tokio::sync::oneshot;
 use tokio_util::task::AbortOnDropHandle;
-use windrow_common::{Error, Principal, Result, SessionId};
+use windrow_common::{Counted, Error, Principal, Result, SessionId};
 use windrow_coordinator::{Front, Session, Statement, StatementText};
 use windrow_engine::session::ingest::Rows;
 use windrow_engine::session::{Description, IngestTarget, ListedTable};
@@ -35,6 +35,8 @@ pub trait Control: Debug + Send + Sync + 'static {
     ) -> BoxFuture<'static, Result<u64>>;
     /// The tables and views that a session sees.
     fn tables(&self, session: &Session) -> BoxFuture<'static, Result<Vec<ListedTable>>>;
+    /// Rows begin to be encoded for a client; that is counted until what is given is dropped.
+    fn sending(&self) -> Counted;
     /// Runs something that computes where no connection waits for it.
     fn compute(&self, work: BoxFuture<'static, ()>) -> AbortOnDropHandle<()>;
 }
@@ -87,6 +89,10 @@ impl Control for Front {
 
     fn tables(&self, session: &Session) -> BoxFuture<'static, Result<Vec<ListedTable>>> {
         Front::tables(self, session)
+    }
+
+    fn sending(&self) -> Counted {
+        Front::sending(self)
     }
 
     fn compute(&self, work: BoxFuture<'static, ()>) -> AbortOnDropHandle<()> {

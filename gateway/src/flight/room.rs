@@ -129,7 +129,8 @@ impl Room {
     pub(super) fn answer(&self, ticket: Ticket) -> Result<Arc<Answer>> {
         let found = lock(&self.answers).get(&ticket.number).filter(|a| a.ticket() == ticket).cloned();
         found.ok_or_else(|| {
-            let text = "the answer was fetched, cancelled, or not fetched in time; run the statement again";
+            let text =
+                "the answer was fetched, has failed, was cancelled, or not fetched in time; run the statement again";
             Error::new(ErrorKind::NotFound, text)
         })
     }
