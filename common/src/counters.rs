@@ -49,7 +49,7 @@ pub struct CoordinatorCounters {
     pub blobs: u64,
     /// Bytes of those blobs.
     pub blob_bytes: u64,
-    /// Results that are being read from workers.
+    /// Results, or parts of them, that are being read from workers, and rows that are being encoded for clients.
     pub results: u64,
     /// Connections of clients and workers.
     pub connections: u64,

@@ -80,7 +80,8 @@ pub const MAX_SCRIPT_STATEMENTS: usize = 10_000;
 pub const MAX_SESSIONS: usize = 10_000;
 /// Silence after which a session without a running statement is closed.
 pub const SESSION_IDLE: Duration = Duration::from_secs(3600);
-/// How long the answer of a statement waits for the client to fetch it, before the statement is cancelled.
+/// How long the answer of a statement waits for a client that does not ask for it, before the statement is cancelled; and
+/// how long a part of a large result waits for a client that takes nothing of it.
 pub const TICKET_PATIENCE: Duration = Duration::from_secs(300);
 /// Prepared statements of one session, and answers of one session that wait to be fetched.
 pub const MAX_STATEMENTS_PER_SESSION: usize = 1_000;
@@ -102,6 +103,8 @@ pub const DIRECT_RESULT_BYTES: u64 = 4 << 20;
 pub const DIRECT_RESULT_PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes of the tickets for one result's parts: they travel in one message, and many clients take 4 MiB.
 pub const DIRECT_TICKETS_BYTES: usize = 1 << 20;
+/// Clients that read one part of a large result at the same moment: each costs its worker a full queue of messages.
+pub const DIRECT_READS_PER_PART: u32 = 4;
 /// Memory that the rows of one ingestion may take while they are written.
 pub const INGEST_MEMORY_BYTES: usize = 256 << 20;
 /// Batches of one ingestion that wait to be written.

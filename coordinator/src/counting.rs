@@ -25,7 +25,7 @@ use crate::service::{Shared, WorkerInfo};
 pub(crate) struct Gauges {
     /// Statements being planned.
     pub planning: Gauge,
-    /// Results being read from workers.
+    /// Results, or parts of them, being read from workers, and rows being encoded for clients.
     pub results: Gauge,
     /// Connections of clients and workers.
     pub connections: Gauge,

@@ -18,7 +18,7 @@ use futures::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use windrow_common::protocol::DirectReads;
-use windrow_common::{AttemptId, Determinism, Error, ErrorKind, JobId, Location, Result, WorkerId};
+use windrow_common::{AttemptId, Determinism, Error, ErrorKind, Gauge, JobId, Location, Result, WorkerId, limits};
 use windrow_control::Outcome;
 use windrow_engine::exchange::ExchangeSource;
 
@@ -49,7 +49,12 @@ pub(crate) struct Circumstances {
     pub inputs: mpsc::Sender<Input>,
     pub state: watch::Receiver<JobState>,
     pub tasks: TaskTracker,
+    /// Counts the reads by this coordinator.
+    pub reads: Gauge,
 }
+
+/// How workers say that clients read outputs there.
+type Told = BTreeMap<AttemptId, (WorkerId, DirectReads)>;
 
 /// How the reading of one part stands.
 #[derive(Clone, Copy, Debug, Default)]
@@ -101,6 +106,11 @@ impl DirectResult {
         self.inner.shape.partitions
     }
 
+    /// Whether a part that was made again must not stand beside what was read of others, or of itself, before.
+    pub fn is_strict(&self) -> bool {
+        self.inner.shape.determinism == Determinism::Indeterminate
+    }
+
     /// Where the parts were when they were offered, in the order of the rows.
     pub fn locations(&self) -> &[Location] {
         &self.inner.offered
@@ -110,13 +120,24 @@ impl DirectResult {
     pub fn read(&self, part: usize) -> Result<PartRead> {
         let mut answer = Err(Error::user(format!("the result has no part {part}")));
         self.change(part, |state| {
-            answer = if state.complete { Err(fetched()) } else { Ok(()) };
+            answer = match state.running {
+                _ if state.complete => Err(fetched()),
+                running if running >= limits::DIRECT_READS_PER_PART => Err(crowded(running)),
+                _ => Ok(()),
+            };
             state.running += u32::from(answer.is_ok());
         });
         answer?;
         let reading = Reading { result: self.clone(), part };
         let (sender, batches) = mpsc::channel(BATCH_QUEUE);
-        let task = self.inner.circumstances.tasks.spawn(self.clone().run(part, sender));
+        let (result, counted) = (self.clone(), self.inner.circumstances.reads.enter());
+        let task = self.inner.circumstances.tasks.spawn(async move {
+            // A client that takes nothing is not counted any more when its job has ended.
+            let last = result.run(part, &sender).await;
+            drop(counted);
+            // A client that has gone away needs no answer.
+            let _ = sender.send(last).await;
+        });
         Ok(PartRead { batches, reading, _task: AbortOnDropHandle::new(task) })
     }
 
@@ -126,7 +147,7 @@ impl DirectResult {
     }
 
     /// Takes in what workers say, and says how reading stands.
-    pub(crate) fn standing(&self, told: &BTreeMap<AttemptId, (WorkerId, DirectReads)>) -> Standing {
+    pub(crate) fn standing(&self, told: &Told) -> Standing {
         let reads = |location: &Location| told.get(&location.attempt).map(|(_, reads)| *reads);
         self.inner.parts.send_if_modified(|parts| {
             let mut changed = false;
@@ -154,27 +175,29 @@ impl DirectResult {
         });
     }
 
-    async fn run(self, part: usize, sender: mpsc::Sender<Result<Option<RecordBatch>>>) {
+    async fn run(self, part: usize, sender: &mpsc::Sender<Result<Option<RecordBatch>>>) -> Result<Option<RecordBatch>> {
         let read = tokio::select! {
             biased;
             // With the job its outputs go. A reader that has begun would find them all the same.
             error = self.ended() => Err(error),
-            read = self.read_through(part, &sender) => read,
+            read = self.read_through(part, sender) => read,
         };
-        // A client that has gone away needs no answer.
-        let _ = sender.send(read.map(|()| None)).await;
+        read.map(|()| None)
     }
 
     async fn read_through(&self, part: usize, sender: &mpsc::Sender<Result<Option<RecordBatch>>>) -> Result<()> {
         let Circumstances { source, inputs, .. } = &self.inner.circumstances;
         let mut reader = ResultReader::new(Arc::clone(source), self.inner.shape.clone());
-        let mut seen = None;
+        let (mut seen, mut attempt) = (None, None);
         loop {
-            let ready = self.ready(seen).await?;
+            let (ready, reads) = self.ready(seen).await?;
             seen = Some(ready.number);
             let location = ready.locations.get(part);
             let location = location.ok_or_else(|| Error::internal("a result has fewer parts than were offered"))?;
-            self.begin(part, &ready.locations)?;
+            // What clients read from workers meanwhile counts too, whoever looks first.
+            self.standing(&reads);
+            self.begin(part, attempt, &ready.locations)?;
+            attempt = Some(location.attempt);
             match reader.read(std::slice::from_ref(location), sender).await? {
                 Ended::Complete => return Ok(()),
                 Ended::Lost(attempts) => {
@@ -186,17 +209,23 @@ impl DirectResult {
         }
     }
 
-    /// Notes which attempt is read from now on. Rows of an `Indeterminate` stage that were made again must not stand
-    /// beside those that they replace.
-    fn begin(&self, part: usize, locations: &[Location]) -> Result<()> {
-        let replaced = |(state, now): (&Part, &Location)| state.begun.is_some_and(|attempt| attempt != now.attempt);
-        let strict = self.inner.shape.determinism == Determinism::Indeterminate;
+    /// Notes which attempt is read from now on. Rows of an `Indeterminate` result that were made again must not stand
+    /// beside those that they replace: neither those of other parts that were begun, nor those of this part that others
+    /// read or have read. `mine` is what this read had begun before; it has handed on nothing of it.
+    fn begin(&self, part: usize, mine: Option<AttemptId>, locations: &[Location]) -> Result<()> {
+        let strict = self.is_strict();
         let mut mixed = false;
         self.inner.parts.send_modify(|parts| {
-            if let Some(state) = parts.get_mut(part) {
+            mixed = strict
+                && parts.iter().zip(locations).enumerate().any(|(other, (state, now))| {
+                    // Nobody but this read has rows of the part: it may begin anew.
+                    let alone = other == part && !state.complete && state.running <= 1 && state.begun == mine;
+                    state.begun.is_some_and(|attempt| attempt != now.attempt) && !alone
+                });
+            // What was begun stays so for those who ask next: they get the same error.
+            if let Some(state) = parts.get_mut(part).filter(|_| !mixed) {
                 state.begun = locations.get(part).map(|location| location.attempt);
             }
-            mixed = strict && parts.iter().zip(locations).any(replaced);
         });
         if !mixed {
             return Ok(());
@@ -207,12 +236,13 @@ impl DirectResult {
         ))
     }
 
-    /// The places of the parts, once they are others than those with this number.
-    async fn ready(&self, seen: Option<u64>) -> Result<Ready> {
+    /// The places of the parts, once they are others than those with this number, and what workers say of reads there.
+    async fn ready(&self, seen: Option<u64>) -> Result<(Ready, Arc<Told>)> {
         let mut state = self.inner.circumstances.state.clone();
         let news = |state: &JobState| state.ready.as_ref().is_some_and(|ready| Some(ready.number) != seen);
         let state = state.wait_for(news).await.map_err(|_| gone())?;
-        state.ready.clone().ok_or_else(|| Error::internal("a result is ready and lies nowhere"))
+        let ready = state.ready.clone().ok_or_else(|| Error::internal("a result is ready and lies nowhere"))?;
+        Ok((ready, Arc::clone(&state.reads)))
     }
 
     /// Returns when the job has ended.
@@ -267,6 +297,12 @@ impl Drop for Reading {
 fn fetched() -> Error {
     let text = "this part of the answer was fetched, and a ticket is good for one fetch to its end";
     Error::new(ErrorKind::NotFound, text)
+}
+
+fn crowded(running: u32) -> Error {
+    let text =
+        format!("{running} readers fetch this part of the answer already, which is the limit (DIRECT_READS_PER_PART)");
+    Error::new(ErrorKind::Limit, text)
 }
 
 fn gone() -> Error {

@@ -12,7 +12,9 @@ use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
-use windrow_common::{Error, ErrorKind, JobId, JobReport, OutputReport, Principal, Result, limits};
+use windrow_common::{
+    Determinism, Error, ErrorKind, JobId, JobReport, OutputReport, Principal, Result, Stage, StageGraph, limits,
+};
 use windrow_control::Outcome;
 use windrow_engine::exchange::block::decode_inline;
 use windrow_engine::session::{Analysis, EngineSession, PlanContext, Planned, PlannedJob, PlannedSink, count_row};
@@ -236,7 +238,7 @@ impl Runner {
         let shape = ResultShape {
             schema: Arc::clone(&planned.schema),
             partitions: last.output_partitions,
-            determinism: last.determinism,
+            determinism: of_result(&planned.graph, last),
         };
         let (rows_sender, rows) = oneshot::channel();
         let commit = planned.sink.as_ref().map(|sink| committer(sink.spec.clone(), rows_sender));
@@ -319,7 +321,8 @@ impl Runner {
             let Some(ready) = state.ready else { continue };
             if direct && seen.is_none() && is_large(&ready) {
                 let (inputs, tasks) = (self.shared.inputs.clone(), self.shared.tasks.clone());
-                let circumstances = Circumstances { source, inputs, state: guard.state.clone(), tasks };
+                let reads = self.shared.gauges.results.clone();
+                let circumstances = Circumstances { source, inputs, state: guard.state.clone(), tasks, reads };
                 return self.offer(job, guard, DirectResult::new(job, shape, &ready, circumstances)).await;
             }
             seen = Some(ready.number);
@@ -349,7 +352,12 @@ impl Runner {
     /// Holds a result for those who read its parts, until all were read or nobody has come for long.
     async fn offer(&self, job: JobId, mut guard: JobGuard, direct: DirectResult) -> Result<Finished> {
         let mut parts = direct.watch();
-        self.say(ExecutionUpdate::Direct(direct.clone())).await?;
+        tokio::select! {
+            biased;
+            said = self.say(ExecutionUpdate::Direct(direct.clone())) => said?,
+            // A client may be slow to take even the offer; a cancel by another does not wait for it.
+            unwanted = self.unwanted() => return Err(unwanted),
+        }
         loop {
             let state = guard.state.borrow_and_update().clone();
             if let Some((outcome, report)) = state.ended {
@@ -496,6 +504,13 @@ impl Drop for JobGuard {
             });
         }
     }
+}
+
+/// What running parts of a job again may change in its result. An output that comes back with other rows makes everything
+/// that was made of it come back with other rows, as far as the result.
+fn of_result(graph: &StageGraph, last: &Stage) -> Determinism {
+    let indeterminate = |stage: &Stage| stage.determinism == Determinism::Indeterminate;
+    if graph.stages.iter().any(indeterminate) { Determinism::Indeterminate } else { last.determinism }
 }
 
 /// Whether reading it from its workers is worth the connections. Some of its parts may be small and here already.

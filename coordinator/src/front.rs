@@ -9,7 +9,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
-use windrow_common::{ClusterCounters, Error, JobId, Principal, Result, SessionId};
+use windrow_common::{ClusterCounters, Counted, Error, JobId, Principal, Result, SessionId};
 use windrow_engine::session::ingest::Rows;
 use windrow_engine::session::{Description, IngestTarget, ListedTable, PlanContext};
 
@@ -107,6 +107,11 @@ impl Front {
             work.await
         }));
         async move { planning.await.map_err(|e| Error::internal(format!("planning crashed: {e}")))? }.boxed()
+    }
+
+    /// Rows begin to be encoded for a client; that is counted until what is given is dropped.
+    pub fn sending(&self) -> Counted {
+        self.shared.gauges.results.enter()
     }
 
     /// The connected workers.

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use futures::future::BoxFuture;
+use tokio::sync::oneshot;
 use tokio_util::task::AbortOnDropHandle;
-use windrow_common::{Principal, Result, SessionId};
+use windrow_common::{Counted, Error, Principal, Result, SessionId};
 use windrow_coordinator::{Front, Session, Statement, StatementText};
 use windrow_engine::session::ingest::Rows;
 use windrow_engine::session::{Description, IngestTarget, ListedTable};
@@ -34,8 +35,25 @@ pub trait Control: Debug + Send + Sync + 'static {
     ) -> BoxFuture<'static, Result<u64>>;
     /// The tables and views that a session sees.
     fn tables(&self, session: &Session) -> BoxFuture<'static, Result<Vec<ListedTable>>>;
+    /// Rows begin to be encoded for a client; that is counted until what is given is dropped.
+    fn sending(&self) -> Counted;
     /// Runs something that computes where no connection waits for it.
     fn compute(&self, work: BoxFuture<'static, ()>) -> AbortOnDropHandle<()>;
+}
+
+impl dyn Control {
+    /// The same, for something that has a result. Dropping the future ends it.
+    pub(crate) async fn computed<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        let (reply, answer) = oneshot::channel();
+        let _working = self.compute(Box::pin(async move {
+            // Nobody waits any more: then it was ended with its caller.
+            let _ = reply.send(work.await);
+        }));
+        answer.await.unwrap_or_else(|_| Err(Error::internal("a task that computes for a client has failed")))
+    }
 }
 
 impl Control for Front {
@@ -71,6 +89,10 @@ impl Control for Front {
 
     fn tables(&self, session: &Session) -> BoxFuture<'static, Result<Vec<ListedTable>>> {
         Front::tables(self, session)
+    }
+
+    fn sending(&self) -> Counted {
+        Front::sending(self)
     }
 
     fn compute(&self, work: BoxFuture<'static, ()>) -> AbortOnDropHandle<()> {

@@ -2,11 +2,13 @@
 //!
 //! ```text
 //!   store ──► encoding task (CPU runtime) ──► RESULT_QUEUE messages, charged ──► tonic (I/O runtime) ──► client
-//!                └── takes everything back when the output is freed
+//!                └── takes everything back when the job is over, or when nothing is taken for TICKET_PATIENCE
 //! ```
 //!
-//! A stream has every row of its output or ends in an error. It ends with its output: nothing is kept for a client that
-//! does not read on after its job was cancelled. Other workers read through [`crate::server`], whose streams outlive it.
+//! A stream has every row of its output or ends in an error. It ends with its job: nothing is kept for a client that does
+//! not read on after its job was cancelled. When only the output is freed, because the connection to the coordinator was
+//! lost for a moment and another run of its task counts now, a stream goes on: its rows are as good. Not so the rows of an
+//! indeterminate result, whose tickets are strict: their streams end with the output. Other workers read through [`crate::server`], whose streams outlive it.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -21,8 +23,10 @@ use arrow_flight::{
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use tokio::runtime::Handle;
+use tokio::sync::mpsc::error::SendError;
 use tokio::sync::mpsc::{self, Permit};
 use tokio::task::AbortHandle;
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 use windrow_common::{Counted, Error, ErrorKind, limits};
 use windrow_engine::exchange::DirectTicket;
@@ -63,12 +67,14 @@ impl DirectServer {
         if rows.reads().job() != ticket.job {
             return Err(Error::new(ErrorKind::NotFound, format!("this worker holds no such output of {}", ticket.job)));
         }
-        let reading = rows.reads().begin(self.store.read_news())?;
+        let reading = Shared(Arc::new(Mutex::new(Some(rows.reads().begin(self.store.read_news())?))));
         let encoder = OutwardEncoder::new(&ticket.schema)?;
         let (sender, queue) = mpsc::channel(limits::RESULT_QUEUE);
         let (budget, counted) = (self.store.budget().clone(), self.store.serving());
-        let sending = Sending { sender, budget, encoder, on_the_way: VecDeque::new() };
-        let task = self.cpu.spawn(sending.run(rows, counted)).abort_handle();
+        let on_the_way = VecDeque::new();
+        let sending = Sending { sender, budget, encoder, on_the_way, reading: reading.clone() };
+        let over = rows.over(ticket.strict).clone();
+        let task = self.cpu.spawn(sending.run(rows, over, counted)).abort_handle();
         Ok(DirectStream { queue, task, reading, ended: false })
     }
 }
@@ -138,16 +144,30 @@ impl FlightService for DirectServer {
     }
 }
 
-/// A message that waits for the client, and its charge. Its sender can take it back.
+/// A message that waits for the client, and its charge. Its sender can take it back and leave the reason.
 #[derive(Clone, Debug)]
-struct Parcel(Arc<Mutex<Option<(FlightData, Charge)>>>);
+struct Parcel(Arc<Mutex<Result<(FlightData, Charge), Error>>>);
 
 impl Parcel {
     fn new(message: FlightData, charge: Charge) -> Self {
-        Self(Arc::new(Mutex::new(Some((message, charge)))))
+        Self(Arc::new(Mutex::new(Ok((message, charge)))))
     }
 
-    fn take(&self) -> Option<(FlightData, Charge)> {
+    fn take(&self) -> Result<(FlightData, Charge), Error> {
+        self.replace(freed())
+    }
+
+    fn replace(&self, error: Error) -> Result<(FlightData, Charge), Error> {
+        std::mem::replace(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner), Err(error))
+    }
+}
+
+/// A read that either side can end: the client's, or the one that sends and waits for the client in vain.
+#[derive(Clone, Debug)]
+struct Shared(Arc<Mutex<Option<Reading>>>);
+
+impl Shared {
+    fn end(&self) -> Option<Reading> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
@@ -165,7 +185,7 @@ enum Item {
 pub struct DirectStream {
     queue: mpsc::Receiver<Item>,
     task: AbortHandle,
-    reading: Reading,
+    reading: Shared,
     ended: bool,
 }
 
@@ -178,12 +198,14 @@ impl Stream for DirectStream {
         }
         let error = match std::task::ready!(self.queue.poll_recv(context)) {
             Some(Item::Message(parcel)) => match parcel.take() {
-                Some((message, _charge)) => return Poll::Ready(Some(Ok(message))),
-                None => freed(),
+                Ok((message, _charge)) => return Poll::Ready(Some(Ok(message))),
+                Err(error) => error,
             },
             Some(Item::End) => {
                 self.ended = true;
-                self.reading.complete();
+                if let Some(reading) = self.reading.end() {
+                    reading.complete();
+                }
                 return Poll::Ready(None);
             }
             Some(Item::Failed(error)) => error,
@@ -197,6 +219,7 @@ impl Stream for DirectStream {
 impl Drop for DirectStream {
     fn drop(&mut self) {
         self.task.abort();
+        drop(self.reading.end());
     }
 }
 
@@ -204,11 +227,26 @@ fn freed() -> Error {
     Error::cancelled().context("the result was released before all of it was read")
 }
 
+fn stalled() -> Error {
+    let seconds = limits::TICKET_PATIENCE.as_secs();
+    Error::cancelled().context(format!("nothing of the result was taken for {seconds} s (TICKET_PATIENCE)"))
+}
+
+/// Waits for places in the queue, for as long as a client may take nothing.
+async fn patient<T>(places: impl Future<Output = Result<T, SendError<()>>>) -> Result<T, Stop> {
+    match tokio::time::timeout(limits::TICKET_PATIENCE, places).await {
+        Ok(places) => places.map_err(|_| Stop::Gone),
+        Err(_) => Err(Stop::Recalled(stalled())),
+    }
+}
+
 /// Why sending stops early.
 enum Stop {
     /// The client has gone.
     Gone,
     Failed(Error),
+    /// The client may never read on: what waits for it goes now, and it finds this in its place.
+    Recalled(Error),
 }
 
 struct Sending {
@@ -217,29 +255,47 @@ struct Sending {
     encoder: OutwardEncoder,
     /// What may still wait in the queue.
     on_the_way: VecDeque<Parcel>,
+    reading: Shared,
 }
 
 impl Sending {
-    /// `counted` counts the stream for as long as something is done for it, or kept.
-    async fn run(mut self, rows: OutputStream, counted: Counted) {
-        let freed_meanwhile = rows.freed().clone();
+    /// Ends when it is `over`. `counted` counts the stream for as long as something is done for it, or kept.
+    async fn run(mut self, rows: OutputStream, over: CancellationToken, counted: Counted) {
         let sent = tokio::select! {
             biased;
-            () = freed_meanwhile.cancelled() => {
-                // The client may never read on: what waits for it goes now.
-                self.on_the_way.drain(..).for_each(|parcel| drop(parcel.take()));
-                Err(Stop::Failed(freed()))
-            }
+            () = over.cancelled() => Err(Stop::Recalled(freed())),
             sent = self.send_all(rows) => sent,
         };
-        drop(counted);
         let last = match sent {
             Ok(()) => Item::End,
             Err(Stop::Failed(error)) => Item::Failed(error),
+            Err(Stop::Recalled(error)) => self.recall(&error),
             Err(Stop::Gone) => return,
         };
-        // A client that has gone needs no end.
-        let _ = self.sender.send(last).await;
+        drop(counted);
+        if let Ok(permit) = self.sender.try_reserve() {
+            permit.send(last);
+            return;
+        }
+        // What it finds in the queue first says why, if everything was recalled.
+        let place = tokio::select! {
+            biased;
+            () = over.cancelled() => Err(Stop::Recalled(freed())),
+            place = patient(self.sender.reserve()) => place,
+        };
+        match place {
+            Ok(permit) => permit.send(last),
+            Err(Stop::Recalled(error)) => drop(self.recall(&error)),
+            // A client that has gone needs no end.
+            Err(Stop::Gone | Stop::Failed(_)) => {}
+        }
+    }
+
+    /// Takes back what waits, and ends the read: nobody waits for a client that takes nothing.
+    fn recall(&self, error: &Error) -> Item {
+        self.on_the_way.iter().for_each(|parcel| drop(parcel.replace(error.clone())));
+        drop(self.reading.end());
+        Item::Failed(error.clone())
     }
 
     /// Returns when the last message has left the queue.
@@ -250,13 +306,15 @@ impl Sending {
             let (_partition, batch) = item.map_err(Stop::Failed)?;
             for part in block::split(&batch, limits::RESULT_MESSAGE_BYTES) {
                 // Nothing is encoded before there is a place for it. This task is the only sender, so the place stays.
-                drop(self.sender.reserve().await.map_err(|_| Stop::Gone)?);
+                drop(patient(self.sender.reserve()).await?);
                 let block = self.encoder.encode(&part).map_err(Stop::Failed)?;
                 self.send(block.header, block.body).await?;
             }
         }
+        // The rows are held until then: by them the end of the job finds this stream.
+        let drained = patient(self.sender.reserve_many(limits::RESULT_QUEUE)).await.map(drop);
         drop(rows);
-        self.sender.reserve_many(limits::RESULT_QUEUE).await.map_err(|_| Stop::Gone).map(drop)
+        drained
     }
 
     async fn send(&mut self, header: Bytes, body: Bytes) -> Result<(), Stop> {
@@ -278,12 +336,12 @@ async fn room<'a>(
     budget: &Budget,
     bytes: u64,
 ) -> Result<(Permit<'a, Item>, Charge), Stop> {
-    let permit = sender.reserve().await.map_err(|_| Stop::Gone)?;
+    let permit = patient(sender.reserve()).await?;
     if let Ok(charge) = budget.try_charge(Share::Fetch, bytes, "rows to be sent") {
         return Ok((permit, charge));
     }
     drop(permit);
-    let mut all = sender.reserve_many(limits::RESULT_QUEUE).await.map_err(|_| Stop::Gone)?;
+    let mut all = patient(sender.reserve_many(limits::RESULT_QUEUE)).await?;
     let permit = all.next().ok_or(Stop::Gone)?;
     Ok((permit, budget.charge(Share::Fetch, bytes)))
 }

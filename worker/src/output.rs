@@ -75,6 +75,8 @@ pub(crate) struct Output {
     pub(crate) reads: Arc<OutputReads>,
     /// Is cancelled when it is gone from the store.
     pub(crate) freed: CancellationToken,
+    /// Is cancelled with its job.
+    pub(crate) forgotten: CancellationToken,
     budget: Budget,
     state: Mutex<State>,
 }
@@ -112,8 +114,9 @@ impl Output {
             spilled: 0,
             touched: now,
         };
-        let (reads, freed) = (OutputReads::new(job, attempt), CancellationToken::new());
-        Self { job, attempt, reads, freed, budget, state: Mutex::new(state) }
+        let reads = OutputReads::new(job, attempt);
+        let (freed, forgotten) = (CancellationToken::new(), CancellationToken::new());
+        Self { job, attempt, reads, freed, forgotten, budget, state: Mutex::new(state) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

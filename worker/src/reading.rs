@@ -61,9 +61,10 @@ impl OutputStream {
         &self.output.reads
     }
 
-    /// Is cancelled when the output is gone from the store, for readers that end with it.
-    pub(crate) fn freed(&self) -> &CancellationToken {
-        &self.output.freed
+    /// Is cancelled when a reader should stop that does not outlive the job. With `strict` that is when the output is gone
+    /// from the store: it may be undone, and what replaces it be other rows.
+    pub(crate) fn over(&self, strict: bool) -> &CancellationToken {
+        if strict { &self.output.freed } else { &self.output.forgotten }
     }
 
     /// The next batch from memory, or the read of one from disk that has been started, or the end.

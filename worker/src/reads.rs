@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 use windrow_common::protocol::DirectReads;
-use windrow_common::{AttemptId, Error, ErrorKind, JobId};
+use windrow_common::{AttemptId, Error, ErrorKind, JobId, limits};
 
 /// The reading of one output. Lives as long as the output.
 #[derive(Debug)]
@@ -43,12 +43,20 @@ impl OutputReads {
         self.job
     }
 
-    /// Begins a read. What was read to its end is not read again.
+    /// Begins a read. What was read to its end is not read again, and only a few may read at once: their queues are paid
+    /// from a budget that is the whole worker's.
     pub(crate) fn begin(self: &Arc<Self>, news: &ReadNews) -> Result<Reading, Error> {
         let mut state = lock(&self.state);
         if state.complete {
             let text = "this part of the answer was fetched, and a ticket is good for one fetch to its end";
             return Err(Error::new(ErrorKind::NotFound, text));
+        }
+        if state.running >= limits::DIRECT_READS_PER_PART {
+            let text = format!(
+                "{} readers fetch this part of the answer already, which is the limit (DIRECT_READS_PER_PART)",
+                state.running
+            );
+            return Err(Error::new(ErrorKind::Limit, text));
         }
         state.running += 1;
         news.add(self, *state);
@@ -77,10 +85,15 @@ impl ReadNews {
         self.inner.changed.notify_one();
     }
 
-    /// Waits for news and takes all there are. Nothing is lost if it is not waited for.
-    pub(crate) async fn next(&self) -> BTreeMap<AttemptId, (JobId, DirectReads)> {
+    /// Waits for news and takes `most` of them. Nothing is lost if it is not waited for; the others are there the next time.
+    pub(crate) async fn next(&self, most: usize) -> BTreeMap<AttemptId, (JobId, DirectReads)> {
         loop {
-            let news = std::mem::take(&mut *lock(&self.inner.untold));
+            let news = {
+                let mut untold = lock(&self.inner.untold);
+                let left = untold.keys().nth(most).copied();
+                let left = left.map(|first| untold.split_off(&first)).unwrap_or_default();
+                std::mem::replace(&mut *untold, left)
+            };
             if !news.is_empty() {
                 return news;
             }
@@ -114,10 +127,33 @@ mod tests {
     use super::*;
 
     #[tokio::test]
+    async fn many_news_are_told_in_turns() {
+        let news = ReadNews::default();
+        let readings: Vec<_> = (0..5).map(|n| OutputReads::new(JobId(1), AttemptId(n)).begin(&news).unwrap()).collect();
+        let mut told = vec![];
+        for count in [2, 2, 1] {
+            let turn = news.next(2).await;
+            assert_eq!(turn.len(), count);
+            told.extend(turn.into_keys());
+        }
+        assert_eq!(told, (0..5).map(AttemptId).collect::<Vec<_>>());
+        drop(readings);
+    }
+
+    #[test]
+    fn only_a_few_read_one_output_at_once() {
+        let (news, reads) = (ReadNews::default(), OutputReads::new(JobId(1), AttemptId(2)));
+        let mut readers: Vec<_> = (0..limits::DIRECT_READS_PER_PART).map(|_| reads.begin(&news).unwrap()).collect();
+        assert_eq!(reads.begin(&news).unwrap_err().kind, ErrorKind::Limit);
+        readers.pop();
+        reads.begin(&news).unwrap();
+    }
+
+    #[tokio::test]
     async fn a_read_breaks_off_is_tried_again_and_is_complete_once() {
         let (news, reads) = (ReadNews::default(), OutputReads::new(JobId(1), AttemptId(2)));
         let told =
-            async || news.next().await.get(&AttemptId(2)).map(|(job, state)| (job.0, state.running, state.complete));
+            async || news.next(1).await.get(&AttemptId(2)).map(|(job, state)| (job.0, state.running, state.complete));
         let (one, two) = (reads.begin(&news).unwrap(), reads.begin(&news).unwrap());
         assert_eq!(told().await, Some((1, 2, false)));
         drop(one);

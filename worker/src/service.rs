@@ -268,10 +268,12 @@ impl Service {
         if self.connection.is_none() && reconnect.is_none() {
             *reconnect = Some(tokio::spawn(connect(Arc::clone(&self.link), false)));
         }
+        let places = self.places_for_news();
         tokio::select! {
             () = shutdown.cancelled() => Next::Stop,
             Some(ended) = self.ended.recv() => Next::Ended(ended),
-            news = self.store.read_news().next(), if self.connection.is_some() => Next::Reads(news),
+            // With the next beat it is looked again whether there is a place for them.
+            news = self.store.read_news().next(places), if places > 0 => Next::Reads(news),
             message = receive(&mut self.connection) => match message {
                 Some(message) => Next::Event(LedgerEvent::Message(message)),
                 None => {
@@ -295,6 +297,14 @@ impl Service {
         self.connection = Some(connection);
         self.handle(LedgerEvent::Connected);
         self.store.tell_reads_again();
+    }
+
+    /// How many news of reads may be said now. They come in any number, above all with a new connection: they leave a part
+    /// of its queue to what cannot wait, for want of which the connection is given up.
+    fn places_for_news(&self) -> usize {
+        let Some(connection) = &self.connection else { return 0 };
+        let quarter = (connection.outgoing.max_capacity() / 4).max(1);
+        connection.outgoing.capacity().saturating_sub(quarter).min(quarter)
     }
 
     fn tell_reads(&mut self, news: BTreeMap<AttemptId, (JobId, DirectReads)>) {

@@ -45,6 +45,8 @@ pub struct ShuffleStore {
 #[derive(Debug)]
 pub(crate) struct Inner {
     outputs: Mutex<HashMap<AttemptId, Arc<Output>>>,
+    /// Outputs that are gone and perhaps still read. Those that nobody reads any more leave with the next.
+    leaving: Mutex<Vec<Weak<Output>>>,
     scratch: Arc<Scratch>,
     pub(crate) budget: Budget,
     pub(crate) io: Handle,
@@ -65,6 +67,7 @@ impl ShuffleStore {
     pub fn open(scratch: &Path, budget: Budget, io: Handle) -> Result<Self, Error> {
         let inner = Arc::new(Inner {
             outputs: Mutex::default(),
+            leaving: Mutex::default(),
             scratch: Arc::new(Scratch::create(scratch)?),
             budget: budget.clone(),
             io: io.clone(),
@@ -165,11 +168,13 @@ impl ShuffleStore {
         }
     }
 
-    /// Forgets all outputs of a job.
+    /// Forgets all outputs of a job. Clients' own streams of them end, also of those that were forgotten before.
     pub fn forget_job(&self, job: JobId) {
         let attempts: Vec<AttemptId> =
             self.inner.outputs().values().filter(|output| output.job == job).map(|output| output.attempt).collect();
         self.free(&attempts);
+        let leaving = self.inner.leaving();
+        leaving.iter().filter(|output| output.job == job).for_each(|output| output.forgotten.cancel());
     }
 
     /// The attempts whose outputs are finished and held, in order.
@@ -187,7 +192,8 @@ impl ShuffleStore {
 
     /// Makes news of all reading once more, for a coordinator that may have missed some.
     pub(crate) fn tell_reads_again(&self) {
-        let outputs: Vec<Arc<Output>> = self.inner.outputs().values().map(Arc::clone).collect();
+        let mut outputs: Vec<Arc<Output>> = self.inner.outputs().values().map(Arc::clone).collect();
+        outputs.extend(self.inner.leaving());
         outputs.iter().for_each(|output| output.reads.tell_again(&self.inner.read_news));
     }
 
@@ -219,8 +225,18 @@ impl Inner {
     pub(crate) fn free(&self, attempt: AttemptId) {
         let output = self.outputs().remove(&attempt);
         if let Some(output) = output {
+            let mut leaving = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
+            leaving.retain(|output| output.strong_count() > 0);
+            leaving.push(Arc::downgrade(&output));
+            drop(leaving);
             output.free();
         }
+    }
+
+    /// Outputs that are gone and still read.
+    fn leaving(&self) -> Vec<Arc<Output>> {
+        let leaving = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
+        leaving.iter().filter_map(Weak::upgrade).collect()
     }
 
     /// Moves the coldest outputs to disk until `excess` says that nothing is too much, or nothing is left to move.
@@ -282,5 +298,27 @@ async fn spill_under_pressure(store: Weak<Inner>, budget: Budget) {
             drop(store);
             tokio::time::sleep(limits::RETRY_BACKOFF_MAX).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use windrow_common::ByteSize;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn clients_streams_outlive_a_freed_output_unless_strict_and_never_its_job() {
+        let scratch = tempfile::tempdir().unwrap();
+        let store = ShuffleStore::open(scratch.path(), Budget::new(ByteSize::mib(16)), Handle::current()).unwrap();
+        store.writer(JobId(1), AttemptId(2), 1).unwrap().finish().await.unwrap();
+        let rows = store.read(AttemptId(2), 0..1).unwrap();
+        let (strict, lenient) = (rows.over(true), rows.over(false));
+        store.free(&[AttemptId(2)]);
+        assert!(strict.is_cancelled() && !lenient.is_cancelled());
+        store.forget_job(JobId(9));
+        assert!(!lenient.is_cancelled());
+        store.forget_job(JobId(1));
+        assert!(lenient.is_cancelled());
     }
 }

@@ -2,13 +2,13 @@
 //! the coordinator. Opaque to clients.
 //!
 //! ```text
-//!   version (1) | kind (1) | session (16) | answer (16) | authorisation (16) | job (16) | attempt (16)
+//!   version (1) | kind (1) | strict (1) | room (16) | answer (16) | authorisation (16) | job (16) | attempt (16)
 //!               | part (4) | first partition (4) | end partition (4) | schema (Arrow IPC message, the rest)
 //! ```
 //!
-//! The coordinator finds the answer by session, number and authorisation; the worker finds the output by job and
+//! The coordinator finds the answer by room, number and authorisation; the worker finds the output by job and
 //! attempt, whose 128 bits nobody can guess. The authorisation is random for now and opaque to the worker; a signature
-//! for one job takes its place when there are users. The schema is there for outputs without rows.
+//! for one job takes its place when there are users. The id of the session, which is a bearer token, is not in it. The schema is there for outputs without rows.
 
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,7 +17,7 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use arrow_ipc::convert::try_schema_from_flatbuffer_bytes;
 use bytes::{BufMut, Bytes, BytesMut};
-use windrow_common::{AttemptId, JobId, SessionId};
+use windrow_common::{AttemptId, JobId};
 
 use super::outward::schema_message;
 
@@ -26,14 +26,16 @@ const VERSION: u8 = 1;
 const KIND: u8 = b'r';
 const IDS: usize = 5;
 const NUMBERS: usize = 3;
-const FIXED: usize = 2 + IDS * 16 + NUMBERS * 4;
+const FIXED: usize = 3 + IDS * 16 + NUMBERS * 4;
 
 /// Names one part of a result: the output of one task of its last stage.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DirectTicket {
-    /// The session whose result it is.
-    pub session: SessionId,
-    /// The answer, among those of the session.
+    /// The rows must not be read any more once the output was undone: what is made in its place may be other rows.
+    pub strict: bool,
+    /// The public number under which the coordinator keeps the answers of one session.
+    pub room: u128,
+    /// The answer, among those.
     pub answer: u128,
     /// Shows that the ticket was given out by the coordinator.
     pub authorisation: u128,
@@ -51,7 +53,7 @@ pub struct DirectTicket {
 
 impl std::fmt::Debug for DirectTicket {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "DirectTicket(part {} of {} of {})", self.part, self.job, self.session)
+        write!(f, "DirectTicket(part {} of {} in room {:08x})", self.part, self.job, self.room >> 96)
     }
 }
 
@@ -62,7 +64,8 @@ impl DirectTicket {
         let mut bytes = BytesMut::with_capacity(FIXED + schema.len());
         bytes.put_u8(VERSION);
         bytes.put_u8(KIND);
-        for id in [self.session.0, self.answer, self.authorisation, self.job.0, self.attempt.0] {
+        bytes.put_u8(u8::from(self.strict));
+        for id in [self.room, self.answer, self.authorisation, self.job.0, self.attempt.0] {
             bytes.put_u128(id);
         }
         for number in [self.part, self.partitions.start, self.partitions.end] {
@@ -74,10 +77,7 @@ impl DirectTicket {
 
     /// The ticket in these bytes, if they are one.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let (head, mut rest) = bytes.split_first_chunk::<2>()?;
-        if *head != [VERSION, KIND] {
-            return None;
-        }
+        let ([VERSION, KIND, strict @ (0 | 1)], mut rest) = bytes.split_first_chunk::<3>()? else { return None };
         let mut ids = [0; IDS];
         for id in &mut ids {
             let (bytes, left) = rest.split_first_chunk()?;
@@ -88,13 +88,14 @@ impl DirectTicket {
             let (bytes, left) = rest.split_first_chunk()?;
             (*number, rest) = (u32::from_be_bytes(*bytes), left);
         }
-        let [session, answer, authorisation, job, attempt] = ids;
+        let [room, answer, authorisation, job, attempt] = ids;
         let [part, start, end] = numbers;
         if start > end {
             return None;
         }
         Some(Self {
-            session: SessionId(session),
+            strict: *strict == 1,
+            room,
             answer,
             authorisation,
             job: JobId(job),
@@ -124,7 +125,8 @@ mod tests {
         let fields = vec![Field::new("k", key, true), Field::new("l", DataType::List(item), false)];
         let metadata = [("made by".to_owned(), "us".to_owned())].into();
         DirectTicket {
-            session: SessionId(1),
+            strict: true,
+            room: 1,
             answer: 2,
             authorisation: u128::MAX,
             job: JobId(4),

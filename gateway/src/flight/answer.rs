@@ -3,18 +3,20 @@
 //! ```text
 //!   started ─► accepted: columns known ─┬─ fetched ─► rows leave, backpressured ─────────────────► forgotten
 //!                                       ├─ large: offered part by part ─► every part was read ───► forgotten
-//!                                       └─ not fetched in time, cancelled, session closed ─► the job is cancelled
+//!                                       └─ failed, cancelled, session closed, ───────────────► the job is cancelled
+//!                                          or nobody has asked for TICKET_PATIENCE
 //! ```
 //!
 //! The statement runs from the first call on: its plan is made once, and what it defines or writes happens although some
 //! clients never fetch the empty answer.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex as Lock, PoisonError};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow_flight::FlightEndpoint;
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use windrow_common::{Error, ErrorKind, Result, limits};
 use windrow_coordinator::{DirectResult, ExecutionUpdate, PartRead, Statement};
@@ -158,6 +160,12 @@ impl Running {
     }
 }
 
+async fn sleep_until(end: Option<Instant>) {
+    if let Some(end) = end {
+        tokio::time::sleep_until(end).await;
+    }
+}
+
 fn cut_short() -> Error {
     Error::unavailable("the coordinator stopped before the statement ended")
 }
@@ -170,6 +178,33 @@ pub(super) struct Answer {
     direct: bool,
     cancelled: CancellationToken,
     place: Mutex<Place>,
+    asked: Lock<Asked>,
+}
+
+/// Who asks for an answer.
+#[derive(Debug)]
+struct Asked {
+    /// Somebody was there for the last time.
+    last: Instant,
+    /// Calls that wait for news.
+    waiting: u32,
+}
+
+impl Asked {
+    /// Until when nobody need have asked; none if that is over.
+    fn patience(&self, now: Instant) -> Option<Instant> {
+        let last = if self.waiting > 0 { now } else { self.last };
+        Some(last + limits::TICKET_PATIENCE).filter(|end| *end > now)
+    }
+}
+
+/// A call that waits for news of an answer. Dropped with it, also when the client has gone.
+struct Asking<'a>(&'a Answer);
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.0.ask(|asked| asked.waiting -= 1);
+    }
 }
 
 /// Where the rows of an answer are.
@@ -194,10 +229,11 @@ pub(super) enum Look {
 impl Answer {
     /// Keeps an accepted statement in its session's room until it is fetched, for a limited time.
     pub(super) async fn keep(room: &Arc<Room>, running: Running) -> Result<Arc<Self>> {
-        let ticket = Ticket::mint(room.session.id());
+        let ticket = Ticket::mint(room.number);
         let (columns, direct) = (Arc::clone(&running.columns), running.direct);
         let (cancelled, place) = (CancellationToken::new(), Mutex::new(Place::Whole(running)));
-        let answer = Arc::new(Self { ticket, columns, direct, cancelled, place });
+        let asked = Lock::new(Asked { last: Instant::now(), waiting: 0 });
+        let answer = Arc::new(Self { ticket, columns, direct, cancelled, place, asked });
         room.keep(Arc::clone(&answer))?;
         let mut place = answer.place.lock().await;
         answer.offer(room, &mut place);
@@ -208,22 +244,41 @@ impl Answer {
         Ok(answer)
     }
 
-    /// Ends the statement when nobody has come for its rows. Those who read parts are waited for by the statement itself.
+    /// Notes that somebody is here.
+    fn ask(&self, change: impl FnOnce(&mut Asked)) {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut asked);
+        asked.last = Instant::now();
+    }
+
+    fn patience(&self) -> Option<Instant> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).patience(Instant::now())
+    }
+
+    /// Ends the statement when nobody has asked for long. Those who read parts are waited for by the statement itself.
     fn forget_in_time(self: &Arc<Self>, room: &Arc<Room>) {
         let (settled, closed) = (self.cancelled.clone(), room.session.closed().clone());
         let (room, waiting) = (Arc::downgrade(room), Arc::downgrade(self));
         // Ends with the answer, or when nobody has come for it.
         tokio::spawn(async move {
-            tokio::select! {
-                () = settled.cancelled() => {}
-                () = closed.cancelled() => {}
-                () = tokio::time::sleep(limits::TICKET_PATIENCE) => {}
-            }
-            let (Some(room), Some(answer)) = (room.upgrade(), waiting.upgrade()) else { return };
-            let mut place = answer.place.lock().await;
-            if matches!(*place, Place::Whole(_)) {
-                *place = Place::Taken;
-                room.forget(answer.ticket);
+            loop {
+                let Some(end) = waiting.upgrade().map(|answer| answer.patience()) else { return };
+                let ended = tokio::select! {
+                    () = settled.cancelled() => true,
+                    () = closed.cancelled() => true,
+                    () = sleep_until(end) => false,
+                };
+                let (Some(room), Some(answer)) = (room.upgrade(), waiting.upgrade()) else { return };
+                let mut place = answer.place.lock().await;
+                // Somebody may have asked while it was slept, or waited for the place.
+                if !ended && answer.patience().is_some() {
+                    continue;
+                }
+                if matches!(*place, Place::Whole(_)) {
+                    *place = Place::Taken;
+                    room.forget(answer.ticket);
+                }
+                return;
             }
         });
     }
@@ -310,19 +365,47 @@ impl Answer {
         self.cancelled.cancel();
     }
 
-    /// Waits for news of the statement.
+    /// Waits for news of the statement. One that has failed, or is cancelled, is gone with that.
     pub(super) async fn look(self: &Arc<Self>, room: &Arc<Room>) -> Result<Look> {
+        self.ask(|asked| asked.waiting += 1);
+        let _asking = Asking(self);
         let mut place = self.place.lock().await;
         let Place::Whole(running) = &mut *place else { return Ok(Look::Ready) };
-        let ready = tokio::select! {
-            ready = running.look() => ready?,
-            () = self.cancelled.cancelled() => return Err(Error::cancelled()),
+        let looked = tokio::select! {
+            looked = running.look() => looked,
+            () = self.cancelled.cancelled() => Err(Error::cancelled()),
         };
+        let ready = match looked {
+            Ok(ready) => ready,
+            Err(error) => {
+                *place = Place::Taken;
+                room.forget(self.ticket);
+                self.cancel();
+                return Err(error);
+            }
+        };
+        let Place::Whole(running) = &*place else { return Ok(Look::Ready) };
         if !ready {
             let (done, total) = running.progress;
             return Ok(Look::Going(f64::from(done) / f64::from(total.max(1))));
         }
         self.offer(room, &mut place);
         Ok(Look::Ready)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patience_begins_when_nobody_asks_any_more() {
+        let start = Instant::now();
+        let late = start + 3 * limits::TICKET_PATIENCE;
+        let mut asked = Asked { last: start, waiting: 1 };
+        assert_eq!(asked.patience(late), Some(late + limits::TICKET_PATIENCE), "somebody waits for news");
+        asked = Asked { last: late, waiting: 0 };
+        assert_eq!(asked.patience(late), Some(late + limits::TICKET_PATIENCE));
+        assert_eq!(asked.patience(late + limits::TICKET_PATIENCE), None);
     }
 }

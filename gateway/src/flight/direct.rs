@@ -23,7 +23,8 @@ pub(super) fn endpoints(answer: Ticket, result: &DirectResult) -> Option<Vec<Fli
     let mut endpoints = Vec::with_capacity(result.locations().len());
     for (part, location) in result.locations().iter().enumerate() {
         let ticket = DirectTicket {
-            session: answer.session,
+            strict: result.is_strict(),
+            room: answer.room,
             answer: answer.number,
             authorisation: answer.authorisation,
             job: result.job(),
@@ -49,7 +50,7 @@ pub(super) fn endpoints(answer: Ticket, result: &DirectResult) -> Option<Vec<Fli
 
 /// The answer that a part belongs to.
 pub(super) fn answer_of(part: &DirectTicket) -> Ticket {
-    Ticket { session: part.session, number: part.answer, authorisation: part.authorisation }
+    Ticket { room: part.room, number: part.answer, authorisation: part.authorisation }
 }
 
 impl Gateway {

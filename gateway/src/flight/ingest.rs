@@ -37,8 +37,14 @@ pub(super) fn target(command: CommandStatementIngest) -> Result<IngestTarget> {
 }
 
 impl Gateway {
-    /// Writes what is sent, and says how many rows it was.
-    pub(super) async fn ingest(&self, session: &Arc<Session>, target: IngestTarget, mut sent: Sent) -> Result<i64> {
+    /// Writes what is sent, and says how many rows it was. When the client goes away, nothing of the rows stays.
+    pub(super) async fn ingest(&self, session: &Arc<Session>, target: IngestTarget, sent: Sent) -> Result<i64> {
+        let (gateway, session) = (self.clone(), Arc::clone(session));
+        // Decoding and writing compute.
+        self.control.computed(async move { gateway.write(&session, target, sent).await }).await
+    }
+
+    async fn write(&self, session: &Session, target: IngestTarget, mut sent: Sent) -> Result<i64> {
         let columns = sent.columns().await?;
         let columns = columns.ok_or_else(|| Error::user("no columns were sent; rows come as an Arrow stream"))?;
         let (sender, rows) = mpsc::channel(limits::INGEST_QUEUE);
@@ -52,7 +58,7 @@ impl Gateway {
                 }
             }
         };
-        // Both run here: when the client goes away, both are dropped, and nothing of the rows stays.
+        // Both run here and are dropped together.
         let (written, ()) = tokio::join!(writing, reading);
         Ok(i64::try_from(written?).unwrap_or(i64::MAX))
     }

@@ -40,6 +40,12 @@ impl Gateway {
     /// The messages of an answer about what there is.
     pub(super) async fn catalog_rows(&self, session: &Arc<Session>, ticket: &[u8]) -> Result<Vec<FlightData>> {
         let command = commands::command(ticket).map_err(|_| Error::user("this is no ticket of ours"))?;
+        let (gateway, session) = (self.clone(), Arc::clone(session));
+        // A large catalog is long to list and to encode.
+        self.control.computed(async move { gateway.list(&session, command).await }).await
+    }
+
+    async fn list(&self, session: &Session, command: Command) -> Result<Vec<FlightData>> {
         let batch = match command {
             Command::CommandGetCatalogs(command) => {
                 let mut builder = command.into_builder();
@@ -70,7 +76,7 @@ impl Gateway {
         send_batch(&batch)
     }
 
-    async fn tables(&self, session: &Arc<Session>, command: CommandGetTables) -> Result<RecordBatch> {
+    async fn tables(&self, session: &Session, command: CommandGetTables) -> Result<RecordBatch> {
         let mut builder = command.into_builder();
         for table in self.control.tables(session).await? {
             let columns = outward_schema(&table.columns);

@@ -81,7 +81,9 @@ impl Gateway {
 
     /// The room of the session that a ticket or handle was made in.
     fn room_of(&self, ticket: Ticket) -> Result<Arc<Room>> {
-        self.control.session(ticket.session).map(|session| self.rooms.of(&session))
+        let room = self.rooms.numbered(ticket.room)?;
+        // Hereby used, if it is still open.
+        self.control.session(room.session.id()).map(|_| room)
     }
 }
 

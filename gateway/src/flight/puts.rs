@@ -41,12 +41,12 @@ impl Gateway {
                 self.update(wanted).await
             }
             Command::CommandPreparedStatementUpdate(update) => {
-                let values = values(Sent::new(first, rest)).await?;
+                let values = self.control.computed(values(Sent::new(first, rest))).await?;
                 let wanted = self.prepared_text(&update.prepared_statement_handle, values)?;
                 self.update(wanted).await
             }
             Command::CommandPreparedStatementQuery(query) => {
-                let values = values(Sent::new(first, rest)).await?;
+                let values = self.control.computed(values(Sent::new(first, rest))).await?;
                 let ticket = handle_of(&query.prepared_statement_handle)?;
                 self.room_of(ticket)?.prepared(ticket)?.bind(values);
                 let handle = Some(query.prepared_statement_handle);

@@ -1,10 +1,13 @@
 //! What the gateway keeps for each session: its prepared statements, and answers that wait to be fetched. A room is
 //! cleared the moment its session is closed, whoever closes it.
+//!
+//! A room has a public number, which tickets carry: the session's own id is a secret between the session and its client.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::RecordBatch;
+use uuid::Uuid;
 use windrow_common::{Error, ErrorKind, Result, SessionId, limits};
 use windrow_coordinator::Session;
 use windrow_engine::session::Description;
@@ -15,13 +18,22 @@ use super::ticket::Ticket;
 /// The rooms of all sessions that the gateway serves.
 #[derive(Debug, Default)]
 pub(super) struct Rooms {
-    rooms: Mutex<BTreeMap<SessionId, Arc<Room>>>,
+    rooms: Mutex<Indexed>,
+}
+
+/// The same rooms in both.
+#[derive(Debug, Default)]
+struct Indexed {
+    by_session: BTreeMap<SessionId, Arc<Room>>,
+    by_number: BTreeMap<u128, Arc<Room>>,
 }
 
 /// One session's room.
 #[derive(Debug)]
 pub(super) struct Room {
     pub(super) session: Arc<Session>,
+    /// Its public name. Says nothing of the session's id.
+    pub(super) number: u128,
     prepared: Mutex<BTreeMap<u128, Arc<Prepared>>>,
     answers: Mutex<BTreeMap<u128, Arc<Answer>>>,
 }
@@ -43,26 +55,38 @@ impl Rooms {
     /// The room of an open session.
     pub(super) fn of(self: &Arc<Self>, session: &Arc<Session>) -> Arc<Room> {
         let mut rooms = lock(&self.rooms);
-        if let Some(room) = rooms.get(&session.id()) {
+        if let Some(room) = rooms.by_session.get(&session.id()) {
             return Arc::clone(room);
         }
-        let room =
-            Arc::new(Room { session: Arc::clone(session), prepared: Mutex::default(), answers: Mutex::default() });
-        rooms.insert(session.id(), Arc::clone(&room));
+        let number = Uuid::new_v4().as_u128();
+        let (prepared, answers) = (Mutex::default(), Mutex::default());
+        let room = Arc::new(Room { session: Arc::clone(session), number, prepared, answers });
+        rooms.by_session.insert(session.id(), Arc::clone(&room));
+        rooms.by_number.insert(number, Arc::clone(&room));
         drop(rooms);
         let (rooms, id, closed) = (Arc::clone(self), session.id(), session.closed().clone());
         // Ends with the session; there is one for each.
         tokio::spawn(async move {
             closed.cancelled().await;
-            let cleared = lock(&rooms.rooms).remove(&id);
+            let cleared = {
+                let mut rooms = lock(&rooms.rooms);
+                (rooms.by_session.remove(&id), rooms.by_number.remove(&number))
+            };
+            // What the answers hold is given back outside of the lock.
             drop(cleared);
         });
         room
     }
 
+    /// The room of this public number, for who has a ticket.
+    pub(super) fn numbered(&self, number: u128) -> Result<Arc<Room>> {
+        let room = lock(&self.rooms).by_number.get(&number).cloned();
+        room.ok_or_else(|| Error::new(ErrorKind::NotFound, "the session does not exist any more; connect again"))
+    }
+
     /// How many there are.
     pub(super) fn len(&self) -> usize {
-        lock(&self.rooms).len()
+        lock(&self.rooms).by_session.len()
     }
 }
 
@@ -71,7 +95,7 @@ impl Room {
     pub(super) fn prepare(&self, sql: String, description: Description) -> Result<Arc<Prepared>> {
         let mut prepared = lock(&self.prepared);
         check_room(prepared.len(), "prepared statements are kept")?;
-        let ticket = Ticket::mint(self.session.id());
+        let ticket = Ticket::mint(self.number);
         let statement = Arc::new(Prepared { ticket, sql, description, bound: Mutex::default() });
         prepared.insert(ticket.number, Arc::clone(&statement));
         Ok(statement)
@@ -105,7 +129,8 @@ impl Room {
     pub(super) fn answer(&self, ticket: Ticket) -> Result<Arc<Answer>> {
         let found = lock(&self.answers).get(&ticket.number).filter(|a| a.ticket() == ticket).cloned();
         found.ok_or_else(|| {
-            let text = "the answer was fetched, cancelled, or not fetched in time; run the statement again";
+            let text =
+                "the answer was fetched, has failed, was cancelled, or not fetched in time; run the statement again";
             Error::new(ErrorKind::NotFound, text)
         })
     }

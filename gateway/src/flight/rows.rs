@@ -1,15 +1,18 @@
 //! How rows leave: encoded on the threads that compute, a few messages ahead of the client and no more. What they look
 //! like is the engine's business ([`windrow_engine::exchange::outward`]).
 
+use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow_flight::FlightData;
 use bytes::Bytes;
 use futures::Stream;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::SendError;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::Status;
 use windrow_common::{Error, Result, limits};
@@ -43,6 +46,14 @@ pub(super) enum Source {
 }
 
 impl Source {
+    /// Only a part keeps others waiting: a job is held for as long as somebody reads of it.
+    fn patience(&self) -> Option<Duration> {
+        match self {
+            Self::Whole(_) => None,
+            Self::Part(_) => Some(limits::TICKET_PATIENCE),
+        }
+    }
+
     async fn next(&mut self) -> Result<Option<RecordBatch>> {
         match self {
             Self::Whole(running) => running.next().await,
@@ -51,8 +62,22 @@ impl Source {
     }
 }
 
+/// A message that waits for the client. Its sender can take it back and leave the reason.
+#[derive(Clone, Debug)]
+struct Parcel(Arc<Mutex<std::result::Result<FlightData, Status>>>);
+
+impl Parcel {
+    fn take(&self) -> std::result::Result<FlightData, Status> {
+        self.replace(Status::internal("a message was taken before"))
+    }
+
+    fn replace(&self, reason: Status) -> std::result::Result<FlightData, Status> {
+        std::mem::replace(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner), Err(reason))
+    }
+}
+
 /// A message, or, behind the last one, none: a queue that closes without it was cut.
-type Item = std::result::Result<Option<FlightData>, Status>;
+type Item = std::result::Result<Option<Parcel>, Status>;
 
 /// Messages for one client. Dropping it stops what makes them.
 #[derive(Debug)]
@@ -70,7 +95,11 @@ impl Stream for Outgoing {
             return Poll::Ready(None);
         }
         let cut = || Err(to_foreign_status(&Error::internal("the task that encodes a result has failed")));
-        let item = std::task::ready!(self.messages.poll_recv(cx)).unwrap_or_else(cut);
+        let item = match std::task::ready!(self.messages.poll_recv(cx)).unwrap_or_else(cut) {
+            Ok(Some(parcel)) => parcel.take().map(Some),
+            Ok(None) => Ok(None),
+            Err(status) => Err(status),
+        };
         self.ended = !matches!(item, Ok(Some(_)));
         Poll::Ready(item.transpose())
     }
@@ -82,9 +111,11 @@ pub(super) fn send(control: &dyn Control, room: Arc<Room>, answer: Arc<Answer>, 
     let (cancelled, closed) = (answer.cancelled().clone(), room.session.closed().clone());
     let columns = Arc::clone(answer.columns());
     let fetched = matches!(source, Source::Whole(_)).then(|| Fetched { room, answer });
+    let counted = control.sending();
     let encoding = control.compute(Box::pin(async move {
+        let mut pump = Pump { sender: sender.clone(), on_the_way: VecDeque::new(), patience: source.patience() };
         let sent = tokio::select! {
-            sent = pump(&columns, &mut source, &sender) => sent,
+            sent = pump.run(&columns, &mut source) => sent,
             () = cancelled.cancelled() => Err(Error::cancelled()),
             // However little of its rows a client takes.
             () = closed.cancelled() => Err(Error::cancelled().context("the session was closed")),
@@ -96,23 +127,59 @@ pub(super) fn send(control: &dyn Control, room: Arc<Room>, answer: Arc<Answer>, 
             (source, _) => drop(source),
         }
         drop(fetched);
-        let _ = sender.send(sent.map(|()| None).map_err(|error| to_foreign_status(&error))).await;
+        let last = sent.map(|()| None).map_err(|error| to_foreign_status(&error));
+        if let Err(reason) = &last {
+            // The client may never read on: what waits for it goes now, and it finds the reason in its place.
+            pump.on_the_way.iter().for_each(|parcel| drop(parcel.replace(reason.clone())));
+        }
+        drop((pump, counted));
+        let _ = sender.send(last).await;
     }));
     Outgoing { messages, ended: false, _encoding: encoding }
 }
 
-/// Returns when the last message has left the queue.
-async fn pump(columns: &arrow::datatypes::Schema, source: &mut Source, sender: &mpsc::Sender<Item>) -> Result<()> {
-    let mut encoder = OutwardEncoder::new(columns)?;
-    let say = async |message| sender.send(Ok(Some(message))).await.map_err(|_| Error::cancelled());
-    say(schema_message(&encoder)).await?;
-    while let Some(batch) = source.next().await? {
-        for part in split(&batch, limits::RESULT_MESSAGE_BYTES) {
-            say(rows_message(encoder.encode(&part)?)).await?;
+/// What moves rows from where they come from to the queue of a client.
+struct Pump {
+    sender: mpsc::Sender<Item>,
+    /// What may still wait in the queue.
+    on_the_way: VecDeque<Parcel>,
+    /// How long a client may take nothing.
+    patience: Option<Duration>,
+}
+
+impl Pump {
+    /// Returns when the last message has left the queue.
+    async fn run(&mut self, columns: &arrow::datatypes::Schema, source: &mut Source) -> Result<()> {
+        let mut encoder = OutwardEncoder::new(columns)?;
+        self.say(schema_message(&encoder)).await?;
+        while let Some(batch) = source.next().await? {
+            for part in split(&batch, limits::RESULT_MESSAGE_BYTES) {
+                self.say(rows_message(encoder.encode(&part)?)).await?;
+            }
         }
+        // What is not taken by then can be asked for again.
+        self.patient(self.sender.reserve_many(limits::RESULT_QUEUE)).await.map(drop)
     }
-    // What is not taken by then can be asked for again.
-    sender.reserve_many(limits::RESULT_QUEUE).await.map_err(|_| Error::cancelled()).map(drop)
+
+    async fn say(&mut self, message: FlightData) -> Result<()> {
+        let permit = self.patient(self.sender.reserve()).await?;
+        let parcel = Parcel(Arc::new(Mutex::new(Ok(message))));
+        permit.send(Ok(Some(parcel.clone())));
+        self.on_the_way.push_back(parcel);
+        while self.on_the_way.len() > limits::RESULT_QUEUE {
+            self.on_the_way.pop_front();
+        }
+        Ok(())
+    }
+
+    async fn patient<T>(&self, places: impl Future<Output = std::result::Result<T, SendError<()>>>) -> Result<T> {
+        let Some(patience) = self.patience else { return places.await.map_err(|_| Error::cancelled()) };
+        let stalled = |_| {
+            let seconds = patience.as_secs();
+            Error::cancelled().context(format!("nothing of the answer was taken for {seconds} s (TICKET_PATIENCE)"))
+        };
+        tokio::time::timeout(patience, places).await.map_err(stalled)?.map_err(|_| Error::cancelled())
+    }
 }
 
 /// Messages of rows that are at hand, such as those of the catalog.

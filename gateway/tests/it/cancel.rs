@@ -1,9 +1,12 @@
 //! Statements that nobody wants any more: cancelled, dropped, or left behind by a closed session.
 
-use arrow_flight::sql::{ActionCancelQueryRequest, ProstMessageExt};
-use arrow_flight::{Action, CancelFlightInfoRequest, CancelFlightInfoResult, CancelStatus, FlightInfo};
+use arrow_flight::sql::{ActionCancelQueryRequest, CommandStatementQuery, ProstMessageExt};
+use arrow_flight::{
+    Action, CancelFlightInfoRequest, CancelFlightInfoResult, CancelStatus, FlightDescriptor, FlightInfo,
+};
 use futures::StreamExt;
 use prost::Message;
+use tonic::Code;
 
 use crate::house::{Client, House, query, try_fetch, update};
 
@@ -89,5 +92,35 @@ async fn a_coordinator_stops_with_statements_under_way() {
     let info = endless(&mut client).await;
     let _rows = client.do_get(info.endpoint[0].ticket.clone().unwrap()).await.unwrap();
     endless(&mut client).await;
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_polled_statement_that_fails_says_why_once_and_is_gone() {
+    let house = House::start().await;
+    let mut client = house.client().await;
+    update(&mut client, "SET windrow.fast_path = 'off'").await;
+    // Fails with its last row, when it has been polled.
+    let sql = "SELECT 1 / (3000000 - max(value)) FROM generate_series(1, 3000000)";
+    let command = CommandStatementQuery { query: sql.to_owned(), transaction_id: None };
+    let mut wanted = FlightDescriptor::new_cmd(command.as_any().encode_to_vec());
+    let mut ticket = None;
+    let error = loop {
+        match client.inner_mut().poll_flight_info(wanted).await {
+            Ok(poll) => {
+                let again = poll.into_inner().flight_descriptor.expect("it fails before it has rows");
+                ticket = Some(again.clone());
+                wanted = again;
+            }
+            Err(error) => break error,
+        }
+    };
+    assert!(error.message().to_lowercase().contains("divide by zero"), "{error}");
+    house.wait_until_quiet().await;
+    // It may have failed before the first answer, and then has no name.
+    if let Some(ticket) = ticket {
+        let error = client.inner_mut().poll_flight_info(ticket).await.unwrap_err();
+        assert_eq!(error.code(), Code::NotFound, "{error}");
+    }
     house.stop().await;
 }

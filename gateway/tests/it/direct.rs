@@ -16,7 +16,7 @@ use futures::{StreamExt, TryStreamExt};
 use prost::Message;
 use tonic::Code;
 use tonic::transport::Endpoint;
-use windrow_common::{AttemptId, JobId};
+use windrow_common::{AttemptId, JobId, SessionId};
 use windrow_engine::exchange::DirectTicket;
 
 use crate::cancel::ENDLESS;
@@ -358,6 +358,33 @@ async fn parts_without_rows_have_their_columns() {
         assert_eq!(part.schema().unwrap().as_ref(), &announced);
     }
     assert_eq!(rows, ROWS);
+    house.wait_until_quiet().await;
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_ticket_says_whose_session_it_is() {
+    let (house, mut client) = house_of_numbers().await;
+    let parts = info(&mut client, EXACT).await;
+    assert!(DirectTicket::decode(&ticket(at_workers(&parts)[0]).ticket).is_some());
+    let whole = info(&mut client, "SELECT 1").await;
+    let mut prepared = client.prepare("SELECT 2".to_owned(), None).await.unwrap();
+    // Its descriptor holds the handle.
+    let of_prepared = prepared.execute().await.unwrap();
+    assert!(of_prepared.flight_descriptor.as_ref().is_some_and(|descriptor| descriptor.cmd.len() > 48));
+    let front = house.coordinator.front();
+    assert!(house.sessions() > 0);
+    for info in [&parts, &whole, &of_prepared] {
+        // Every ticket, and all else that a client is told of an answer.
+        for window in info.encode_to_vec().windows(16) {
+            let id = SessionId(u128::from_be_bytes(window.try_into().unwrap()));
+            assert!(front.sessions().get(id).is_err(), "a bearer token is in {info:?}");
+        }
+    }
+    for info in [whole, of_prepared, parts] {
+        fetch(&mut client, info).await;
+    }
+    prepared.close().await.unwrap();
     house.wait_until_quiet().await;
     house.stop().await;
 }
