@@ -161,9 +161,14 @@ impl JobTicket {
         self.info.borrow().clone()
     }
 
-    /// Returns when somebody wants it to stop.
-    pub async fn cancelled(&self) {
-        self.cancel.cancelled().await;
+    /// Is cancelled when somebody wants it to stop.
+    pub fn cancel_token(&self) -> CancellationToken {
+        self.cancel.clone()
+    }
+
+    /// Whether somebody wants it to stop.
+    pub fn is_cancelled(&self) -> bool {
+        self.cancel.is_cancelled()
     }
 
     /// The next statement, from 1, is being planned.
@@ -198,12 +203,11 @@ impl JobTicket {
         self.jobs.lock().jobs.remove(&self.id());
     }
 
-    /// The job has ended.
-    pub fn end(self, outcome: &Result<()>) {
-        self.note_end(outcome);
-    }
-
-    fn note_end(&self, outcome: &Result<()>) {
+    /// The job has ended; what is said of its end later changes nothing.
+    pub fn end(&self, outcome: &Result<()>) {
+        if self.info.borrow().status.is_end() {
+            return;
+        }
         self.info.send_modify(|job| {
             job.ended_millis = Some(unix_millis());
             job.status = match outcome {
@@ -231,9 +235,7 @@ impl JobTicket {
 
 impl Drop for JobTicket {
     fn drop(&mut self) {
-        if !self.info.borrow().status.is_end() {
-            self.note_end(&Err(Error::unavailable("the coordinator stopped before the job had ended")));
-        }
+        self.end(&Err(Error::unavailable("the coordinator stopped before the job had ended")));
     }
 }
 
@@ -309,6 +311,7 @@ mod tests {
         assert_eq!(jobs.list()[0].status, JobStatus::Failed);
         let ticket = begun(&jobs, job(2, None));
         ticket.end(&Err(Error::cancelled()));
+        ticket.end(&Ok(()));
         let cancelled = jobs.find("00000002").unwrap();
         assert_eq!((cancelled.borrow().status, cancelled.borrow().error.clone()), (JobStatus::Cancelled, None));
     }

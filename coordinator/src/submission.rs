@@ -51,11 +51,7 @@ pub(crate) fn submit(shared: &Arc<Shared>, script: Script) -> Result<(JobInfo, b
     let id = started.id;
     let runner = Arc::clone(shared);
     shared.tasks.spawn(async move {
-        let outcome = tokio::select! {
-            biased;
-            () = ticket.cancelled() => Err(Error::cancelled()),
-            outcome = run(&runner, &ticket, &script.statements) => outcome,
-        };
+        let outcome = run(&runner, &ticket, &script.statements).await;
         match &outcome {
             Ok(()) => tracing::info!(job = %id, "the script has ended"),
             Err(error) => tracing::info!(job = %id, %error, "the script has ended"),
@@ -111,9 +107,14 @@ fn fingerprint(script: &Script) -> u64 {
     hasher.finish()
 }
 
+/// Runs the statements. When the job is cancelled the statement that runs is, and its own end is waited for: if it was
+/// published, and was the last, the job has done all that it was to do.
 async fn run(shared: &Arc<Shared>, ticket: &JobTicket, statements: &[ScriptStatement]) -> Result<()> {
     let session = ScriptSession::open(shared)?;
     for (index, statement) in statements.iter().enumerate() {
+        if ticket.is_cancelled() {
+            return Err(Error::cancelled());
+        }
         ticket.statement(index as u32 + 1);
         let ended = run_one(shared, &session, ticket, &statement.sql).await;
         ended.map_err(|e| if e.kind == ErrorKind::Cancelled { e } else { e.context(place(index, statement)) })?;
@@ -123,7 +124,7 @@ async fn run(shared: &Arc<Shared>, ticket: &JobTicket, statements: &[ScriptState
 
 async fn run_one(shared: &Arc<Shared>, session: &ScriptSession, ticket: &JobTicket, sql: &str) -> Result<()> {
     let lease = shared.sessions.lease(session.id)?;
-    let mut statement = execution::start_part(Arc::clone(shared), lease, sql.into());
+    let mut statement = execution::start_part(Arc::clone(shared), lease, sql.into(), ticket.cancel_token());
     let mut counts_rows = false;
     while let Some(update) = statement.next().await {
         match update? {

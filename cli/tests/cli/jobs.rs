@@ -159,10 +159,37 @@ fn a_job_outlives_its_client_and_ends_when_it_is_cancelled() {
     // The slots are free again, and nothing was published.
     let counted = place.on_cluster(&["sql", "-c", &format!("SELECT count(*) FROM '{}'", lineitem())]);
     assert_eq!(stdout(&counted), "count(*)\n60175\n");
-    let visible = std::fs::read_dir(&target).map(|entries| {
-        entries.filter(|e| !e.as_ref().unwrap().file_name().to_str().unwrap().starts_with(['_', '.'])).count()
-    });
-    assert_eq!(visible.unwrap_or(0), 0);
+    assert_eq!(visible(&target), 0);
+    place.cluster.stop(0);
+}
+
+/// Files in a directory that readers see.
+fn visible(target: &str) -> usize {
+    let seen = |entry: std::io::Result<std::fs::DirEntry>| {
+        !entry.unwrap().file_name().to_str().unwrap().starts_with(['_', '.'])
+    };
+    std::fs::read_dir(target).map_or(0, |entries| entries.map(seen).filter(|seen| *seen).count())
+}
+
+#[test]
+fn a_job_is_cancelled_exactly_if_it_has_published_nothing() {
+    let place = Place::new();
+    for round in 0..10 {
+        let target = place.target(&format!("copied-{round}"));
+        let text = format!("COPY (SELECT l_orderkey FROM '{}') TO '{target}/' STORED AS PARQUET", lineitem());
+        let submitted = place.on_cluster(&["submit", &place.script("copy.sql", &text), "--detach"]);
+        assert_code(&submitted, 0);
+        let id = stdout(&submitted).trim().to_owned();
+        // A little later each time, so that the wish comes before, while and after it is published.
+        for _ in 0..round {
+            place.job(&id);
+        }
+        assert_code(&place.on_cluster(&["cancel", &id]), 0);
+        let job = place.job(&id);
+        let expected = if visible(&target) == 0 { "cancelled" } else { "succeeded" };
+        assert_eq!(job["state"], expected, "{job}");
+        assert_eq!(job["rows_written"], if expected == "succeeded" { 60_175 } else { 0 }, "{job}");
+    }
     place.cluster.stop(0);
 }
 
