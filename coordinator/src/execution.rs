@@ -20,7 +20,7 @@ use windrow_engine::sink::{self, Ending, SinkSpec, WrittenFile};
 
 use crate::direct::{Circumstances, DirectResult, Standing};
 use crate::driver::{Committer, Input, JobState, Ready};
-use crate::jobs::{Begun, JobTicket, NewJob};
+use crate::jobs::{Begun, JobKind, JobTicket, NewJob};
 use crate::journal::JobOwner;
 use crate::results::{Ended, ResultReader, ResultShape};
 use crate::service::Shared;
@@ -115,7 +115,13 @@ impl Statement {
 /// Starts a statement as a job of its own. The session is in use until its last trace is gone.
 pub(crate) fn start(shared: Arc<Shared>, lease: Lease, text: StatementText, delivery: Delivery) -> Result<Statement> {
     let id = JobId(Uuid::new_v4().as_u128());
-    match shared.jobs.begin(NewJob { id, key: None, text: text.sql.clone(), statements: 1 })? {
+    match shared.jobs.begin(NewJob {
+        id,
+        kind: JobKind::Statement,
+        key: None,
+        text: text.sql.clone(),
+        statements: 1,
+    })? {
         Begun::New(ticket) => Ok(start_listed(shared, lease, text, delivery, Listing::Job(ticket))),
         Begun::Known(job) => Err(Error::internal(format!("{} is there already", job.id))),
     }

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::UInt64Type;
 use uuid::Uuid;
-use windrow_common::{Error, ErrorKind, JobId, JobInfo, Principal, Result, SessionId, limits};
+use windrow_common::{Error, ErrorKind, JobId, JobInfo, Principal, Result, SessionId, check_script_bytes, limits};
 use windrow_engine::session::gives_rows;
 
 use crate::execution::{self, ExecutionUpdate};
-use crate::jobs::{Begun, JobTicket, NewJob};
+use crate::jobs::{Begun, JobKind, JobTicket, NewJob};
 use crate::service::Shared;
 
 /// One statement of a script.
@@ -26,6 +26,8 @@ pub(crate) struct ScriptStatement {
 /// A script to run.
 #[derive(Clone, Debug)]
 pub(crate) struct Script {
+    /// The id that its client chose for the job.
+    pub id: JobId,
     /// What its client calls it.
     pub key: Option<String>,
     /// What it consists of.
@@ -38,7 +40,8 @@ pub(crate) fn submit(shared: &Arc<Shared>, script: Script) -> Result<(JobInfo, b
     let text = script.statements.iter().map(|s| s.sql.as_str()).collect::<Vec<_>>().join(";\n");
     let fingerprint = fingerprint(&script);
     let begun = shared.jobs.begin(NewJob {
-        id: JobId(Uuid::new_v4().as_u128()),
+        id: script.id,
+        kind: JobKind::Script,
         key: script.key.clone().map(|key| (key, fingerprint)),
         text,
         statements: script.statements.len() as u32,
@@ -70,6 +73,10 @@ fn check(script: &Script) -> Result<()> {
     if count > limits::MAX_SCRIPT_STATEMENTS {
         let limit = limits::MAX_SCRIPT_STATEMENTS;
         return Err(Error::new(ErrorKind::Limit, format!("the script has {count} statements; the limit is {limit}")));
+    }
+    check_script_bytes(script.statements.iter().map(|statement| statement.sql.as_str()))?;
+    if script.key.as_ref().is_some_and(|key| key.contains(char::is_control)) {
+        return Err(Error::user("a key has no control characters, and this one does"));
     }
     if let Some(key) = &script.key
         && (key.is_empty() || key.len() > limits::MAX_JOB_KEY_BYTES)
