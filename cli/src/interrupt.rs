@@ -22,17 +22,29 @@ struct Came {
     interrupts: u32,
     /// Whether one has come that ends everything.
     end: bool,
+    /// The first of them.
+    first: Option<Stop>,
+}
+
+/// What a signal says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// SIGINT: somebody at the terminal has pressed Ctrl-C.
+    CtrlC,
+    /// SIGTERM: this process is to end.
+    Terminate,
+    /// SIGHUP: the terminal is gone.
+    HangUp,
 }
 
 impl Interrupt {
     /// Starts to listen to SIGINT, SIGTERM and SIGHUP, in place of the default of dying. Call it once, inside a runtime.
     pub fn listen() -> Result<Interrupt> {
-        let mut signals =
-            [heard(SignalKind::interrupt())?, heard(SignalKind::terminate())?, heard(SignalKind::hangup())?];
+        let mut signals = [heard(Stop::CtrlC)?, heard(Stop::Terminate)?, heard(Stop::HangUp)?];
         let (sender, came) = watch::channel(Came::default());
         tokio::spawn(async move {
-            next_signal(&mut signals).await;
-            let _ = sender.send(Came { interrupts: 1, end: true });
+            let first = next_signal(&mut signals).await;
+            let _ = sender.send(Came { interrupts: 1, end: true, first: Some(first) });
             next_signal(&mut signals).await;
             exit();
         });
@@ -42,14 +54,14 @@ impl Interrupt {
     /// The same for a shell: every SIGINT is told of; the first SIGTERM or SIGHUP ends everything, the second one the
     /// process at once.
     pub fn listen_in_shell() -> Result<Interrupt> {
-        let mut interrupts = [heard(SignalKind::interrupt())?];
-        let mut ends = [heard(SignalKind::terminate())?, heard(SignalKind::hangup())?];
+        let mut interrupts = [heard(Stop::CtrlC)?];
+        let mut ends = [heard(Stop::Terminate)?, heard(Stop::HangUp)?];
         let (sender, came) = watch::channel(Came::default());
         tokio::spawn(async move {
             loop {
                 tokio::select! {
-                    () = next_signal(&mut interrupts) => sender.send_modify(|came| came.interrupts += 1),
-                    () = next_signal(&mut ends) => {
+                    _ = next_signal(&mut interrupts) => sender.send_modify(|came| came.interrupts += 1),
+                    _ = next_signal(&mut ends) => {
                         if sender.borrow().end {
                             exit();
                         }
@@ -81,6 +93,17 @@ impl Interrupt {
         self.came.borrow().end
     }
 
+    /// Whether it was Ctrl-C that ended everything, and not the end of the terminal or of the process.
+    pub fn is_ctrl_c(&self) -> bool {
+        self.came.borrow().first == Some(Stop::CtrlC)
+    }
+
+    /// Whether something has come that ends what runs.
+    pub fn has_come(&self) -> bool {
+        let came = self.came.borrow();
+        came.end || came.interrupts > self.forgotten
+    }
+
     /// Forgets the interrupts that have come so far: they were meant for something else.
     pub fn forget(&mut self) {
         self.forgotten = self.came.borrow().interrupts;
@@ -96,8 +119,14 @@ impl Interrupt {
     }
 }
 
-fn heard(kind: SignalKind) -> Result<Signal> {
-    signal(kind).map_err(|error| Error::io(format!("cannot listen for signals: {error}")))
+fn heard(stop: Stop) -> Result<(Stop, Signal)> {
+    let kind = match stop {
+        Stop::CtrlC => SignalKind::interrupt(),
+        Stop::Terminate => SignalKind::terminate(),
+        Stop::HangUp => SignalKind::hangup(),
+    };
+    let heard = signal(kind).map_err(|error| Error::io(format!("cannot listen for signals: {error}")))?;
+    Ok((stop, heard))
 }
 
 fn exit() -> ! {
@@ -109,10 +138,11 @@ async fn never() {
     std::future::pending::<()>().await;
 }
 
-async fn next_signal(signals: &mut [Signal]) {
+async fn next_signal(signals: &mut [(Stop, Signal)]) -> Stop {
     std::future::poll_fn(|context| {
-        let came = signals.iter_mut().any(|signal| signal.poll_recv(context).is_ready());
-        if came { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+        let mut came =
+            signals.iter_mut().filter_map(|(stop, signal)| signal.poll_recv(context).is_ready().then_some(*stop));
+        came.next().map_or(std::task::Poll::Pending, std::task::Poll::Ready)
     })
-    .await;
+    .await
 }

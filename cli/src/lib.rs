@@ -30,10 +30,12 @@ pub mod script_file;
 pub mod shell;
 pub mod sql;
 pub mod statements;
+pub mod stderr;
 pub mod stdout;
 pub mod target;
 pub mod tpch;
 pub mod up;
+pub mod visible;
 pub mod worker;
 pub mod worker_process;
 
@@ -46,7 +48,7 @@ pub fn main() -> ExitCode {
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            stderr::tell(&format!("error: {error}"));
             ExitCode::from(error.kind.exit_code())
         }
     }

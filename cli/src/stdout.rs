@@ -4,6 +4,8 @@ use std::cell::Cell;
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 use std::rc::Rc;
 
+use windrow_common::{Error, Result};
+
 /// Standard output, buffered. Clones share what they know, not their buffers; use one at a time and flush it.
 #[derive(Debug)]
 pub struct Out {
@@ -58,6 +60,21 @@ impl Write for Out {
 /// Prints a line for whoever reads standard output; a reader that has gone is not an error.
 pub fn say(line: &str) {
     let _ = writeln!(io::stdout(), "{line}");
+}
+
+/// Prints this, all of it; a reader that has gone has seen enough, which is not an error.
+pub fn print(text: &str) -> Result<()> {
+    let closed = Closed::default();
+    let mut out = Out::new(&closed);
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(_) if closed.is_set() => Ok(()),
+        written => written.map_err(|error| Error::io(format!("cannot write to standard output: {error}"))),
+    }
+}
+
+/// Prints values as JSON, a line each.
+pub fn print_json(values: impl IntoIterator<Item = serde_json::Value>) -> Result<()> {
+    print(&values.into_iter().map(|value| format!("{value}\n")).collect::<String>())
 }
 
 /// The width to fit, when standard output is a terminal.

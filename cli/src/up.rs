@@ -82,7 +82,7 @@ impl UpCommand {
                 () = interrupt.wait() => return Ok(()),
                 _ = ticks.tick() => {
                     for error in cluster.newly_dead().await {
-                        eprintln!("warning: {error}");
+                        crate::stderr::tell(&format!("warning: {error}"));
                     }
                 }
             }

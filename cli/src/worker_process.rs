@@ -114,7 +114,7 @@ async fn read_log(stderr: Option<ChildStderr>, pid: u32, kept: Arc<Mutex<VecDequ
     let mut lines = BufReader::new(stderr).lines();
     while let Ok(Some(line)) = lines.next_line().await {
         if show {
-            eprintln!("[worker {pid}] {line}");
+            crate::stderr::tell(&format!("[worker {pid}] {line}"));
         }
         let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() == KEPT_LINES {

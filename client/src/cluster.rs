@@ -4,14 +4,15 @@
 use futures::future::BoxFuture;
 use tonic::Streaming;
 use tonic::transport::Channel;
-use windrow_common::{ClusterCounters, Error, ErrorKind, JobInfo, Result, WorkerId, limits};
+use uuid::Uuid;
+use windrow_common::{ClusterCounters, Error, ErrorKind, JobId, JobInfo, Result, WorkerId, check_script_bytes, limits};
 use windrow_proto::control as wire;
 use windrow_proto::control::jobs_client::JobsClient;
 use windrow_proto::counters::cluster_from_wire;
 use windrow_proto::job::job_from_wire;
-use windrow_proto::status::id_from_bytes;
+use windrow_proto::status::{id_bytes, id_from_bytes, is_ours};
 
-use crate::connection::{answered, connect, remote_error};
+use crate::connection::{answered, connect, no_answer, remote_error};
 use crate::session::WorkerInfo;
 
 /// One statement of a script.
@@ -32,6 +33,20 @@ pub struct Submitted {
     pub known: bool,
 }
 
+/// The jobs of a cluster.
+#[derive(Clone, Debug)]
+pub struct ListedJobs {
+    /// The newest, newest first, without their reports.
+    pub jobs: Vec<JobInfo>,
+    /// How many there are in all.
+    pub total: usize,
+}
+
+/// An id for a job that will be submitted.
+pub fn new_job_id() -> JobId {
+    JobId(Uuid::new_v4().as_u128())
+}
+
 /// A connection to a cluster.
 #[derive(Clone, Debug)]
 pub struct Cluster {
@@ -49,30 +64,45 @@ impl Cluster {
     }
 
     /// Hands a script over. It runs whether or not this client stays. The same `key` is the same job: submitting it again
-    /// gives what is there.
+    /// gives what is there. A new job gets the id from [`new_job_id`], by which it can be asked for and cancelled even if
+    /// no answer comes.
     pub fn submit<'a>(
         &'a self,
+        id: JobId,
         statements: &'a [ScriptStatement],
         key: Option<&'a str>,
     ) -> BoxFuture<'a, Result<Submitted>> {
-        let statements =
-            statements.iter().map(|s| wire::ScriptStatement { sql: s.sql.clone(), line: s.line }).collect();
-        let request =
-            wire::SubmitRequest { version: limits::PROTOCOL_VERSION, key: key.map(str::to_owned), statements };
-        let mut client = self.client.clone();
         Box::pin(async move {
-            let reply = answered(&self.url, async { self.reply(client.submit(request).await) }).await?;
+            check_script_bytes(statements.iter().map(|statement| statement.sql.as_str()))?;
+            let request = wire::SubmitRequest {
+                version: limits::PROTOCOL_VERSION,
+                id: id_bytes(id.0),
+                key: key.map(str::to_owned),
+                statements: statements
+                    .iter()
+                    .map(|s| wire::ScriptStatement { sql: s.sql.clone(), line: s.line })
+                    .collect(),
+            };
+            let mut client = self.client.clone();
+            let reply = tokio::time::timeout(limits::SUBMIT_TIMEOUT, client.submit(request)).await;
+            let reply = match reply {
+                Ok(Ok(reply)) => reply.into_inner(),
+                Ok(Err(status)) if is_ours(&status) => return Err(remote_error(&status, &self.url)),
+                Ok(Err(status)) => return Err(unsure(remote_error(&status, &self.url), id, key)),
+                Err(_) => return Err(unsure(no_answer(&self.url, limits::SUBMIT_TIMEOUT), id, key)),
+            };
             Ok(Submitted { job: job(reply.job)?, known: reply.known })
         })
     }
 
-    /// The jobs that run and the last that ended, newest first.
-    pub fn jobs(&self) -> BoxFuture<'_, Result<Vec<JobInfo>>> {
+    /// The jobs that run and the last that ended, newest first; at most so many.
+    pub fn jobs(&self, limit: usize) -> BoxFuture<'_, Result<ListedJobs>> {
         let mut client = self.client.clone();
+        let request = wire::ListJobsRequest { limit: u32::try_from(limit).unwrap_or(u32::MAX) };
         Box::pin(async move {
-            let reply =
-                answered(&self.url, async { self.reply(client.list_jobs(wire::ListJobsRequest {}).await) }).await?;
-            reply.jobs.into_iter().map(job_from_wire).collect()
+            let reply = answered(&self.url, async { self.reply(client.list_jobs(request).await) }).await?;
+            let jobs = reply.jobs.into_iter().map(job_from_wire).collect::<Result<_>>()?;
+            Ok(ListedJobs { jobs, total: reply.total as usize })
         })
     }
 
@@ -155,6 +185,18 @@ pub(crate) fn worker(worker: wire::WorkerInfo) -> Result<WorkerInfo> {
 
 fn job(job: Option<wire::JobInfo>) -> Result<JobInfo> {
     job_from_wire(job.ok_or_else(unreadable)?)
+}
+
+/// The error of a submission that may have arrived all the same.
+fn unsure(error: Error, id: JobId, key: Option<&str>) -> Error {
+    if error.kind == ErrorKind::Version {
+        return error;
+    }
+    let ask = match key {
+        Some(_) => "submit it again with the same key to find out".to_owned(),
+        None => format!("windrow job {} tells", id.long()),
+    };
+    Error::new(error.kind, format!("{}; the job may have been accepted: {ask}", error.message))
 }
 
 fn unreadable() -> Error {

@@ -1,5 +1,7 @@
 //! The way to a coordinator over the network: connecting, and what its errors mean to a client.
 
+use std::time::Duration;
+
 use tonic::transport::{Channel, Endpoint};
 use windrow_common::{Error, ErrorKind, Result, limits};
 use windrow_proto::control::jobs_client::JobsClient;
@@ -25,10 +27,13 @@ pub(crate) async fn connect(url: &str) -> Result<JobsClient<Channel>> {
 
 /// What `work` gives, unless whatever listens there takes the connection and then never says a word.
 pub(crate) async fn answered<T>(url: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
-    tokio::time::timeout(limits::CONNECT_TIMEOUT, work).await.unwrap_or_else(|_| {
-        let seconds = limits::CONNECT_TIMEOUT.as_secs();
-        Err(Error::unavailable(format!("what listens at {url} has not answered within {seconds} s")))
-    })
+    let answer = tokio::time::timeout(limits::CONNECT_TIMEOUT, work).await;
+    answer.unwrap_or_else(|_| Err(no_answer(url, limits::CONNECT_TIMEOUT)))
+}
+
+/// The error of a call that was not answered in time.
+pub(crate) fn no_answer(url: &str, patience: Duration) -> Error {
+    Error::unavailable(format!("what listens at {url} has not answered within {} s", patience.as_secs()))
 }
 
 /// The error of a call: the coordinator's own, or that of the way to it.

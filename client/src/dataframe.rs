@@ -112,6 +112,11 @@ impl<'a> DataFrame<'a> {
         Ok(self.execute().await?.collect().await?.0)
     }
 
+    /// Runs it and prints its rows as a table on standard output.
+    pub async fn show(&self) -> Result<()> {
+        self.execute().await?.show().await
+    }
+
     /// Runs it and gives its rows as they come. Dropping the stream cancels the job.
     pub async fn stream(&self) -> Result<Rows<'static>> {
         Ok(self.execute().await?.into_rows())

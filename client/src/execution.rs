@@ -1,7 +1,10 @@
 //! A statement that runs, and its rows.
 
+use std::io::Write;
+
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use arrow::util::pretty::pretty_format_batches_with_schema;
 use futures::future::BoxFuture;
 use tonic::Streaming;
 use windrow_common::{Error, ErrorKind, JobId, JobReport, Result};
@@ -122,6 +125,19 @@ impl Execution {
             }
         }
         Ok((batches, self.report.unwrap_or_default()))
+    }
+
+    /// Reads to the end and prints the rows as a table on standard output.
+    pub async fn show(self) -> Result<()> {
+        let schema = self.schema();
+        let (batches, _) = self.collect().await?;
+        let unprintable = |error| Error::internal(format!("the rows cannot be printed: {error}"));
+        let table = pretty_format_batches_with_schema(schema, &batches).map_err(unprintable)?;
+        match writeln!(std::io::stdout(), "{table}") {
+            // Whoever reads them has seen enough.
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+            written => written.map_err(|error| Error::io(format!("the rows cannot be printed: {error}"))),
+        }
     }
 
     /// The rows as they come; news of progress are left out. Dropping the stream cancels the job.

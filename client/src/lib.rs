@@ -14,13 +14,14 @@ pub mod execution;
 pub mod local_cluster;
 pub mod session;
 
+pub use arrow;
 pub use cluster::Cluster;
 pub use dataframe::DataFrame;
 pub use deployment::Deployment;
 pub use execution::Execution;
 pub use local_cluster::LocalCluster;
 pub use session::{Session, WorkerInfo};
-pub use windrow_common::{ByteSize, ClusterCounters, Error, ErrorKind, JobInfo, JobReport, JobStatus, Result};
+pub use windrow_common::{ByteSize, ClusterCounters, Error, ErrorKind, JobId, JobInfo, JobReport, JobStatus, Result};
 
 /// What programs name all the time.
 pub mod prelude {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::AsArray;
-use arrow::datatypes::UInt64Type;
+use arrow::datatypes::{SchemaRef, UInt64Type};
 use futures::future::BoxFuture;
 use tonic::transport::Channel;
 use windrow_common::{ByteSize, Principal, Result, WorkerId, config, limits};
@@ -100,18 +100,17 @@ impl Session {
 
     /// A table of the catalog, for a query in expressions.
     pub async fn table(&self, name: &str) -> Result<DataFrame<'_>> {
-        self.columns_of(name, name).await
+        Ok(DataFrame::new(self, Frame::table(name, &self.columns_of(name).await?)?))
     }
 
     /// A file or a directory, for a query in expressions.
     pub async fn read(&self, path: &str) -> Result<DataFrame<'_>> {
         let quoted = format!("'{}'", path.replace('\'', "''"));
-        self.columns_of(path, &quoted).await
+        Ok(DataFrame::new(self, Frame::file(path, &self.columns_of(&quoted).await?)?))
     }
 
-    async fn columns_of(&self, name: &str, quoted: &str) -> Result<DataFrame<'_>> {
-        let columns = self.execute(&format!("SELECT * FROM {quoted} LIMIT 0")).await?.schema();
-        Ok(DataFrame::new(self, Frame::table(name, &columns)?))
+    async fn columns_of(&self, written: &str) -> Result<SchemaRef> {
+        Ok(self.execute(&format!("SELECT * FROM {written} LIMIT 0")).await?.schema())
     }
 
     /// Runs a statement that writes; says how many rows it wrote.

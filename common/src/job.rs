@@ -1,7 +1,9 @@
 //! What people are told of a job: who submitted what, how far it is, how it ended.
 
-use crate::error::Error;
+use crate::bytesize::ByteSize;
+use crate::error::{Error, ErrorKind, Result};
 use crate::ids::JobId;
+use crate::limits;
 use crate::report::JobReport;
 
 /// Where a job is in its life. The last three are its ends.
@@ -65,4 +67,46 @@ pub struct JobInfo {
     pub rows_written: u64,
     /// What the statements that have ended did, one after the other.
     pub reports: Vec<JobReport>,
+}
+
+impl JobInfo {
+    /// The same without its reports, which may be long.
+    #[must_use]
+    pub fn brief(&self) -> JobInfo {
+        JobInfo {
+            id: self.id,
+            key: self.key.clone(),
+            text: self.text.clone(),
+            status: self.status,
+            error: self.error.clone(),
+            submitted_millis: self.submitted_millis,
+            ended_millis: self.ended_millis,
+            statement: self.statement,
+            tasks: self.tasks,
+            rows_written: self.rows_written,
+            reports: vec![],
+        }
+    }
+}
+
+/// Refuses a script whose statements are longer, all together, than [`limits::MAX_SQL_BYTES`].
+pub fn check_script_bytes<'a>(statements: impl IntoIterator<Item = &'a str>) -> Result<()> {
+    let bytes: usize = statements.into_iter().map(str::len).sum();
+    if bytes <= limits::MAX_SQL_BYTES {
+        return Ok(());
+    }
+    let (bytes, limit) = (ByteSize(bytes as u64), ByteSize(limits::MAX_SQL_BYTES as u64));
+    Err(Error::new(ErrorKind::Limit, format!("the script has {bytes} of SQL; the limit is {limit}; divide it")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_statements_count_together() {
+        let half = " ".repeat(limits::MAX_SQL_BYTES / 2);
+        assert_eq!(check_script_bytes([half.as_str(), &half]), Ok(()));
+        assert_eq!(check_script_bytes([half.as_str(), &half, ";"]).unwrap_err().kind, ErrorKind::Limit);
+    }
 }

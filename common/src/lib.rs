@@ -29,7 +29,7 @@ pub use graph::{Determinism, ExchangeKind, ReadMode, Stage, StageGraph, StageInp
 pub use ids::{
     AttemptId, BlobHash, Epoch, ExchangeId, Incarnation, JobId, RequestId, SessionId, StageId, TaskId, WorkerId,
 };
-pub use job::{JobInfo, JobStatus};
+pub use job::{JobInfo, JobStatus, check_script_bytes};
 pub use output::{Location, OperatorMetrics, OutputReport, PartitionSize, SinkMode};
 pub use principal::Principal;
 pub use report::{JobReport, StageReport};

@@ -48,6 +48,8 @@ pub const FETCH_QUEUE: usize = 4;
 pub const FETCH_STREAMS: usize = 8;
 /// How long opening a connection may take.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long handing over a script may take, upload and all.
+pub const SUBMIT_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a worker may take to say what it runs and holds, before it is shown as not answering.
 pub const COUNT_PATIENCE: Duration = Duration::from_secs(1);
 /// How many times a fetch is tried again on the same location before its output counts as lost.
@@ -68,8 +70,10 @@ pub const MAX_SQL_BYTES: usize = 16 << 20;
 pub const MAX_ERROR_BYTES: usize = 4 << 10;
 /// Jobs that may be queued or running at once.
 pub const MAX_JOBS: usize = 10_000;
-/// Jobs that have ended and are remembered, with their keys.
-pub const MAX_ENDED_JOBS: usize = 10_000;
+/// Submitted scripts that have ended and are remembered, with their keys.
+pub const MAX_ENDED_SCRIPTS: usize = 10_000;
+/// Statements of sessions that have ended and are remembered. Apart from scripts, whose keys they must not push out.
+pub const MAX_ENDED_STATEMENTS: usize = 1_000;
 /// Bytes of a job's text that are remembered for showing it.
 pub const JOB_TEXT_BYTES: usize = 1 << 10;
 /// Bytes of the key that a client chooses for a job.
@@ -119,6 +123,7 @@ pub const PLAN_CACHE_BYTES: u64 = 256 << 20;
 pub const PROTOCOL_VERSION: u32 = 1;
 
 const _: () = assert!(HEARTBEAT_INTERVAL.as_millis() * 3 < HEARTBEAT_TIMEOUT.as_millis());
+const _: () = assert!(CONNECT_TIMEOUT.as_millis() < SUBMIT_TIMEOUT.as_millis() && MAX_SQL_BYTES < MAX_MESSAGE_BYTES);
 const _: () = assert!(COUNT_PATIENCE.as_millis() < CONNECT_TIMEOUT.as_millis());
 const _: () = assert!(RETRY_BACKOFF.as_millis() < RETRY_BACKOFF_MAX.as_millis());
 const _: () = assert!(BLOB_CHUNK_BYTES < MAX_MESSAGE_BYTES && EXCHANGE_MESSAGE_BYTES < MAX_MESSAGE_BYTES);

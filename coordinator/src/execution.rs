@@ -22,7 +22,7 @@ use windrow_engine::sink::{self, Ending, SinkSpec, WrittenFile};
 
 use crate::direct::{Circumstances, DirectResult, Standing};
 use crate::driver::{Committer, Input, JobState, Ready};
-use crate::jobs::{Begun, JobTicket, NewJob};
+use crate::jobs::{Begun, JobKind, JobTicket, NewJob};
 use crate::journal::JobOwner;
 use crate::results::{Ended, ResultReader, ResultShape};
 use crate::service::Shared;
@@ -117,15 +117,35 @@ impl Statement {
 /// Starts a statement as a job of its own. The session is in use until its last trace is gone.
 pub(crate) fn start(shared: Arc<Shared>, lease: Lease, text: StatementText, delivery: Delivery) -> Result<Statement> {
     let id = JobId(Uuid::new_v4().as_u128());
-    match shared.jobs.begin(NewJob { id, key: None, text: text.sql.clone(), statements: 1 })? {
-        Begun::New(ticket) => Ok(start_listed(shared, lease, text, delivery, Some(ticket))),
+    match shared.jobs.begin(NewJob {
+        id,
+        kind: JobKind::Statement,
+        key: None,
+        text: text.sql.clone(),
+        statements: 1,
+    })? {
+        Begun::New(ticket) => Ok(start_listed(shared, lease, text, delivery, Listing::Job(ticket))),
         Begun::Known(job) => Err(Error::internal(format!("{} is there already", job.id))),
     }
 }
 
-/// Starts a statement as a part of a job that is listed already.
-pub(crate) fn start_part(shared: Arc<Shared>, lease: Lease, text: StatementText) -> Statement {
-    start_listed(shared, lease, text, Delivery::HandedOn, None)
+/// Starts a statement as a part of a job that is listed already, and is cancelled with that. Read it to its end to know
+/// what became of it: a write that was published before the wish to cancel came has succeeded.
+pub(crate) fn start_part(
+    shared: Arc<Shared>,
+    lease: Lease,
+    text: StatementText,
+    cancel: CancellationToken,
+) -> Statement {
+    start_listed(shared, lease, text, Delivery::HandedOn, Listing::Part(cancel))
+}
+
+/// What a statement is in the list of jobs.
+enum Listing {
+    /// A job of its own.
+    Job(JobTicket),
+    /// A part of one, which is cancelled with this.
+    Part(CancellationToken),
 }
 
 fn start_listed(
@@ -133,8 +153,12 @@ fn start_listed(
     lease: Lease,
     text: StatementText,
     delivery: Delivery,
-    ticket: Option<JobTicket>,
+    listing: Listing,
 ) -> Statement {
+    let (cancel, ticket) = match listing {
+        Listing::Job(ticket) => (ticket.cancel_token(), Some(ticket)),
+        Listing::Part(cancel) => (cancel, None),
+    };
     let (sender, updates) = mpsc::channel(UPDATE_QUEUE);
     let tasks = shared.tasks.clone();
     let closed = lease.session().closed().clone();
@@ -142,7 +166,7 @@ fn start_listed(
         let session = lease.session().engine().clone();
         let principal = lease.session().principal().clone();
         let closed = lease.session().closed().clone();
-        let runner = Runner { shared, session, principal, delivery, client: sender, ticket, closed };
+        let runner = Runner { shared, session, principal, delivery, client: sender, ticket, cancel, closed };
         let result = runner.run(text).await;
         let Runner { client, ticket, .. } = runner;
         if let Some(ticket) = ticket {
@@ -174,6 +198,8 @@ struct Runner {
     client: mpsc::Sender<Result<ExecutionUpdate>>,
     /// The job that this is, unless it is a part of one.
     ticket: Option<JobTicket>,
+    /// Is cancelled when somebody wants the job to stop.
+    cancel: CancellationToken,
     /// Is cancelled with the session.
     closed: CancellationToken,
 }
@@ -219,17 +245,11 @@ impl Runner {
 
     /// Returns when nobody wants the statement any more.
     async fn unwanted(&self) -> Error {
-        let cancelled = async {
-            match &self.ticket {
-                Some(ticket) => ticket.cancelled().await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             () = self.client.closed() => Error::cancelled(),
             // Whether or not anybody takes the rows meanwhile.
             () = self.closed.cancelled() => Error::cancelled().context("the session was closed"),
-            () = cancelled => Error::new(ErrorKind::Cancelled, "the job was cancelled by another client"),
+            () = self.cancel.cancelled() => Error::new(ErrorKind::Cancelled, "the job was cancelled by another client"),
         }
     }
 
@@ -255,35 +275,45 @@ impl Runner {
         let direct = is_query && self.delivery == Delivery::MayBeDirect && self.session.direct_results();
         let schema = planned.analysis.as_ref().map_or_else(|| Arc::clone(&planned.schema), Analysis::schema);
         let accepted = ExecutionUpdate::Accepted { job: Some(job), schema, writes, direct };
-        if let Err(error) = self.say(accepted).await {
-            drop(job_guard);
-            if let Some(sink) = &planned.sink {
-                self.abort_write(job, sink, Err(error.clone())).await?;
+        let told = self.say(accepted).await;
+        let finished = match (&planned.sink, &planned.analysis) {
+            (Some(sink), _) => match told {
+                Ok(()) => self.write(job, job_guard, sink, rows).await?,
+                Err(error) => {
+                    // The job is cancelled; what it wrote may have been published before.
+                    drop(job_guard);
+                    self.abort_write(job, sink, Err(error)).await?
+                }
+            },
+            (None, analysis) => {
+                told?;
+                match analysis {
+                    None => self.deliver(job, job_guard, shape, direct).await?,
+                    Some(_) => self.discard(job, job_guard).await?,
+                }
             }
-            return Err(error);
-        }
-        let Finished { report, outcome, wrote } = match (&planned.sink, &planned.analysis) {
-            (Some(sink), _) => self.write(job, job_guard, sink, rows).await?,
-            (None, None) => self.deliver(job, job_guard, shape, direct).await?,
-            (None, Some(_)) => self.discard(job, job_guard).await?,
         };
-        match outcome {
-            Outcome::Completed => {
-                if let Some(ticket) = &self.ticket {
-                    ticket.done(report.clone());
-                }
-                let answer = match (&planned.analysis, wrote) {
-                    (Some(analysis), _) => Some(analysis.answer(&report)?),
-                    (None, wrote) => wrote.map(count_row).transpose()?,
-                };
-                if let Some(answer) = answer {
-                    self.say(ExecutionUpdate::Batch(answer)).await?;
-                }
-                self.say(ExecutionUpdate::Done(report)).await
-            }
+        match finished.outcome {
+            Outcome::Completed => self.completed(finished.report, finished.wrote, planned.analysis.as_ref()).await,
             Outcome::Cancelled => Err(Error::cancelled()),
             Outcome::Failed(error) => Err(error),
         }
+    }
+
+    /// The job has done all that it was to do, and is listed so whether or not its client is there to hear it.
+    async fn completed(&self, report: JobReport, wrote: Option<u64>, analysis: Option<&Analysis>) -> Result<()> {
+        let answer = match (analysis, wrote) {
+            (Some(analysis), _) => Some(analysis.answer(&report)?),
+            (None, wrote) => wrote.map(count_row).transpose()?,
+        };
+        if let Some(ticket) = &self.ticket {
+            ticket.done(report.clone());
+            ticket.end(&Ok(()));
+        }
+        if let Some(answer) = answer {
+            self.say(ExecutionUpdate::Batch(answer)).await?;
+        }
+        self.say(ExecutionUpdate::Done(report)).await
     }
 
     async fn submit(&self, job: JobId, planned: &PlannedJob, commit: Option<Committer>) -> Result<JobGuard> {

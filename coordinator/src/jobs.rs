@@ -17,12 +17,25 @@ pub(crate) struct Jobs(Arc<Mutex<Listed>>);
 struct Listed {
     jobs: BTreeMap<JobId, Entry>,
     keys: BTreeMap<String, (JobId, u64)>,
-    /// In the order in which they ended; the oldest are forgotten first.
-    ended: VecDeque<JobId>,
+    ended_scripts: Ended,
+    ended_statements: Ended,
+}
+
+/// Jobs in the order in which they ended; the oldest are forgotten first.
+type Ended = VecDeque<JobId>;
+
+/// Where a job comes from. The ends of one kind do not push out the other: a script's key must stay known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum JobKind {
+    /// It was handed over.
+    Script,
+    /// Somebody runs it in a session.
+    Statement,
 }
 
 #[derive(Debug)]
 struct Entry {
+    kind: JobKind,
     info: watch::Sender<JobInfo>,
     cancel: CancellationToken,
 }
@@ -31,6 +44,7 @@ struct Entry {
 #[derive(Clone, Debug)]
 pub(crate) struct NewJob {
     pub id: JobId,
+    pub kind: JobKind,
     /// A key that the client chose, and a fingerprint of what it submitted under it.
     pub key: Option<(String, u64)>,
     pub text: String,
@@ -53,7 +67,10 @@ impl Jobs {
         {
             return Ok(Begun::Known(known));
         }
-        if listed.jobs.len() - listed.ended.len() >= limits::MAX_JOBS {
+        if listed.jobs.contains_key(&new.id) {
+            return Err(Error::new(ErrorKind::AlreadyExists, format!("{} is there already", new.id)));
+        }
+        if listed.jobs.len() - listed.ended_scripts.len() - listed.ended_statements.len() >= limits::MAX_JOBS {
             return Err(Error::new(
                 ErrorKind::Limit,
                 format!("{} jobs are queued or running, which is the limit; wait for some to end", limits::MAX_JOBS),
@@ -76,15 +93,16 @@ impl Jobs {
             reports: vec![],
         };
         let (info, cancel) = (watch::Sender::new(info), CancellationToken::new());
-        listed.jobs.insert(new.id, Entry { info: info.clone(), cancel: cancel.clone() });
+        listed.jobs.insert(new.id, Entry { kind: new.kind, info: info.clone(), cancel: cancel.clone() });
         Ok(Begun::New(JobTicket { info, cancel, jobs: self.clone() }))
     }
 
-    /// All that are known, newest first.
-    pub fn list(&self) -> Vec<JobInfo> {
-        let mut all: Vec<JobInfo> = self.lock().jobs.values().map(|entry| entry.info.borrow().clone()).collect();
-        all.sort_by_key(|job| std::cmp::Reverse((job.submitted_millis, job.id)));
-        all
+    /// So many of those that are known, newest first, without reports; and how many are known.
+    pub fn list(&self, limit: usize) -> (Vec<JobInfo>, usize) {
+        let listed = self.lock();
+        let mut all: Vec<_> = listed.jobs.iter().map(|(id, e)| (e.info.borrow().submitted_millis, id, e)).collect();
+        all.sort_by_key(|(submitted, id, _)| std::cmp::Reverse((*submitted, **id)));
+        (all.iter().take(limit).map(|(_, _, entry)| entry.info.borrow().brief()).collect(), all.len())
     }
 
     /// A job, by its id or by as much of it as is needed.
@@ -96,7 +114,7 @@ impl Jobs {
     pub fn cancel(&self, name: &str) -> Result<JobInfo> {
         self.with(name, |entry| {
             entry.cancel.cancel();
-            entry.info.borrow().clone()
+            entry.info.borrow().brief()
         })
     }
 
@@ -138,7 +156,7 @@ impl Listed {
                 ),
             ));
         }
-        Ok(self.jobs.get(known).map(|entry| entry.info.borrow().clone()))
+        Ok(self.jobs.get(known).map(|entry| entry.info.borrow().brief()))
     }
 }
 
@@ -161,9 +179,14 @@ impl JobTicket {
         self.info.borrow().clone()
     }
 
-    /// Returns when somebody wants it to stop.
-    pub async fn cancelled(&self) {
-        self.cancel.cancelled().await;
+    /// Is cancelled when somebody wants it to stop.
+    pub fn cancel_token(&self) -> CancellationToken {
+        self.cancel.clone()
+    }
+
+    /// Whether somebody wants it to stop.
+    pub fn is_cancelled(&self) -> bool {
+        self.cancel.is_cancelled()
     }
 
     /// The next statement, from 1, is being planned.
@@ -198,12 +221,11 @@ impl JobTicket {
         self.jobs.lock().jobs.remove(&self.id());
     }
 
-    /// The job has ended.
-    pub fn end(self, outcome: &Result<()>) {
-        self.note_end(outcome);
-    }
-
-    fn note_end(&self, outcome: &Result<()>) {
+    /// The job has ended; what is said of its end later changes nothing.
+    pub fn end(&self, outcome: &Result<()>) {
+        if self.info.borrow().status.is_end() {
+            return;
+        }
         self.info.send_modify(|job| {
             job.ended_millis = Some(unix_millis());
             job.status = match outcome {
@@ -215,12 +237,15 @@ impl JobTicket {
         });
         let id = self.id();
         let mut listed = self.jobs.lock();
-        if !listed.jobs.contains_key(&id) {
-            return;
-        }
-        listed.ended.push_back(id);
-        while listed.ended.len() > limits::MAX_ENDED_JOBS {
-            let Some(oldest) = listed.ended.pop_front() else { break };
+        let Some(kind) = listed.jobs.get(&id).map(|entry| entry.kind) else { return };
+        let (ended, limit) = match kind {
+            JobKind::Script => (&mut listed.ended_scripts, limits::MAX_ENDED_SCRIPTS),
+            JobKind::Statement => (&mut listed.ended_statements, limits::MAX_ENDED_STATEMENTS),
+        };
+        ended.push_back(id);
+        // They come one by one.
+        let oldest = if ended.len() > limit { ended.pop_front() } else { None };
+        if let Some(oldest) = oldest {
             let forgotten = listed.jobs.remove(&oldest).and_then(|entry| entry.info.borrow().key.clone());
             if let Some(key) = forgotten {
                 listed.keys.remove(&key);
@@ -231,9 +256,7 @@ impl JobTicket {
 
 impl Drop for JobTicket {
     fn drop(&mut self) {
-        if !self.info.borrow().status.is_end() {
-            self.note_end(&Err(Error::unavailable("the coordinator stopped before the job had ended")));
-        }
+        self.end(&Err(Error::unavailable("the coordinator stopped before the job had ended")));
     }
 }
 
@@ -253,7 +276,7 @@ mod tests {
 
     fn job(number: u128, key: Option<(&str, u64)>) -> NewJob {
         let key = key.map(|(key, fingerprint)| (key.to_owned(), fingerprint));
-        NewJob { id: JobId(number << 96), key, text: "SELECT 'ä'".into(), statements: 1 }
+        NewJob { id: JobId(number << 96), kind: JobKind::Script, key, text: "SELECT 'ä'".into(), statements: 1 }
     }
 
     fn begun(jobs: &Jobs, new: NewJob) -> JobTicket {
@@ -293,22 +316,36 @@ mod tests {
     fn old_jobs_are_forgotten_with_their_keys_and_running_ones_never() {
         let jobs = Jobs::default();
         let running = begun(&jobs, job(1, Some(("kept", 0))));
-        for number in 0..=limits::MAX_ENDED_JOBS as u128 {
+        for number in 0..=limits::MAX_ENDED_SCRIPTS as u128 {
             let key = format!("key {number}");
             begun(&jobs, job(10 + number, Some((&key, 0)))).end(&Ok(()));
         }
-        assert_eq!(jobs.list().len(), limits::MAX_ENDED_JOBS + 1);
-        assert_eq!(jobs.lock().keys.len(), limits::MAX_ENDED_JOBS + 1);
+        assert_eq!(jobs.list(5).1, limits::MAX_ENDED_SCRIPTS + 1);
+        assert_eq!(jobs.list(5).0.len(), 5);
+        assert_eq!(jobs.lock().keys.len(), limits::MAX_ENDED_SCRIPTS + 1);
         assert_eq!(jobs.find(&running.info().id.long()).unwrap().borrow().status, JobStatus::Planning);
+    }
+
+    #[test]
+    fn statements_do_not_push_out_keys() {
+        let jobs = Jobs::default();
+        begun(&jobs, job(1, Some(("kept", 0)))).end(&Ok(()));
+        for number in 0..=limits::MAX_ENDED_STATEMENTS as u128 {
+            begun(&jobs, NewJob { kind: JobKind::Statement, ..job(10 + number, None) }).end(&Ok(()));
+        }
+        assert_eq!(jobs.list(0).1, limits::MAX_ENDED_STATEMENTS + 1);
+        assert!(matches!(jobs.begin(job(2, Some(("kept", 0)))).unwrap(), Begun::Known(_)));
+        assert_eq!(jobs.begin(job(1, None)).err().unwrap().kind, ErrorKind::AlreadyExists);
     }
 
     #[test]
     fn a_job_that_nobody_ended_has_failed_and_a_cancelled_one_has_no_error() {
         let jobs = Jobs::default();
         drop(begun(&jobs, job(1, None)));
-        assert_eq!(jobs.list()[0].status, JobStatus::Failed);
+        assert_eq!(jobs.list(1).0[0].status, JobStatus::Failed);
         let ticket = begun(&jobs, job(2, None));
         ticket.end(&Err(Error::cancelled()));
+        ticket.end(&Ok(()));
         let cancelled = jobs.find("00000002").unwrap();
         assert_eq!((cancelled.borrow().status, cancelled.borrow().error.clone()), (JobStatus::Cancelled, None));
     }

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
-use windrow_common::{Error, ErrorKind, JobInfo, Principal, Result, SessionId, limits};
+use windrow_common::{Error, ErrorKind, JobId, JobInfo, Principal, Result, SessionId, limits};
 use windrow_engine::exchange::block::{BlockEncoder, Compression, encode_inline, split};
 use windrow_proto::control as wire;
 use windrow_proto::control::coordination_server::{Coordination, CoordinationServer};
@@ -169,17 +169,20 @@ impl Jobs for Rpc {
         let request = request.into_inner();
         check_version(request.version).map_err(|e| to_status(&e))?;
         let statements = request.statements.into_iter().map(|s| ScriptStatement { sql: s.sql, line: s.line }).collect();
-        let script = Script { key: request.key, statements };
+        let no_id = || to_status(&Error::user("the script came without an id for its job"));
+        let id = JobId(id_from_bytes(&request.id).ok_or_else(no_id)?);
+        let script = Script { id, key: request.key, statements };
         let (job, known) = submission::submit(&self.shared, script).map_err(|e| to_status(&e))?;
         Ok(Response::new(wire::SubmitResponse { job: Some(job_to_wire(&job)), known }))
     }
 
     async fn list_jobs(
         &self,
-        _request: Request<wire::ListJobsRequest>,
+        request: Request<wire::ListJobsRequest>,
     ) -> std::result::Result<Response<wire::ListJobsResponse>, Status> {
-        let jobs = self.shared.jobs.list().iter().map(job_to_wire).collect();
-        Ok(Response::new(wire::ListJobsResponse { jobs }))
+        let (jobs, total) = self.shared.jobs.list(request.into_inner().limit as usize);
+        let jobs = jobs.iter().map(job_to_wire).collect();
+        Ok(Response::new(wire::ListJobsResponse { jobs, total: total as u32 }))
     }
 
     async fn watch_job(
@@ -251,7 +254,7 @@ fn check_version(version: u32) -> Result<()> {
     ))
 }
 
-/// The job as it is now and after each change; the last is its end.
+/// The job as it is now and after each change; the last is its end, with its reports.
 fn news_of(
     job: watch::Receiver<JobInfo>,
 ) -> impl Stream<Item = std::result::Result<wire::JobInfo, Status>> + Send + 'static {
@@ -263,7 +266,8 @@ fn news_of(
         }
         let (news, over) = {
             let now = job.borrow_and_update();
-            (job_to_wire(&now), now.status.is_end())
+            let over = now.status.is_end();
+            (if over { job_to_wire(&now) } else { job_to_wire(&now.brief()) }, over)
         };
         Some((Ok(news), (!over).then_some((job, false))))
     })

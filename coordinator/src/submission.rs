@@ -7,11 +7,11 @@ use std::sync::Arc;
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::UInt64Type;
 use uuid::Uuid;
-use windrow_common::{Error, ErrorKind, JobId, JobInfo, Principal, Result, SessionId, limits};
+use windrow_common::{Error, ErrorKind, JobId, JobInfo, Principal, Result, SessionId, check_script_bytes, limits};
 use windrow_engine::session::gives_rows;
 
 use crate::execution::{self, ExecutionUpdate};
-use crate::jobs::{Begun, JobTicket, NewJob};
+use crate::jobs::{Begun, JobKind, JobTicket, NewJob};
 use crate::service::Shared;
 
 /// One statement of a script.
@@ -26,6 +26,8 @@ pub(crate) struct ScriptStatement {
 /// A script to run.
 #[derive(Clone, Debug)]
 pub(crate) struct Script {
+    /// The id that its client chose for the job.
+    pub id: JobId,
     /// What its client calls it.
     pub key: Option<String>,
     /// What it consists of.
@@ -38,7 +40,8 @@ pub(crate) fn submit(shared: &Arc<Shared>, script: Script) -> Result<(JobInfo, b
     let text = script.statements.iter().map(|s| s.sql.as_str()).collect::<Vec<_>>().join(";\n");
     let fingerprint = fingerprint(&script);
     let begun = shared.jobs.begin(NewJob {
-        id: JobId(Uuid::new_v4().as_u128()),
+        id: script.id,
+        kind: JobKind::Script,
         key: script.key.clone().map(|key| (key, fingerprint)),
         text,
         statements: script.statements.len() as u32,
@@ -51,11 +54,7 @@ pub(crate) fn submit(shared: &Arc<Shared>, script: Script) -> Result<(JobInfo, b
     let id = started.id;
     let runner = Arc::clone(shared);
     shared.tasks.spawn(async move {
-        let outcome = tokio::select! {
-            biased;
-            () = ticket.cancelled() => Err(Error::cancelled()),
-            outcome = run(&runner, &ticket, &script.statements) => outcome,
-        };
+        let outcome = run(&runner, &ticket, &script.statements).await;
         match &outcome {
             Ok(()) => tracing::info!(job = %id, "the script has ended"),
             Err(error) => tracing::info!(job = %id, %error, "the script has ended"),
@@ -74,6 +73,10 @@ fn check(script: &Script) -> Result<()> {
     if count > limits::MAX_SCRIPT_STATEMENTS {
         let limit = limits::MAX_SCRIPT_STATEMENTS;
         return Err(Error::new(ErrorKind::Limit, format!("the script has {count} statements; the limit is {limit}")));
+    }
+    check_script_bytes(script.statements.iter().map(|statement| statement.sql.as_str()))?;
+    if script.key.as_ref().is_some_and(|key| key.contains(char::is_control)) {
+        return Err(Error::user("a key has no control characters, and this one does"));
     }
     if let Some(key) = &script.key
         && (key.is_empty() || key.len() > limits::MAX_JOB_KEY_BYTES)
@@ -111,9 +114,14 @@ fn fingerprint(script: &Script) -> u64 {
     hasher.finish()
 }
 
+/// Runs the statements. When the job is cancelled the statement that runs is, and its own end is waited for: if it was
+/// published, and was the last, the job has done all that it was to do.
 async fn run(shared: &Arc<Shared>, ticket: &JobTicket, statements: &[ScriptStatement]) -> Result<()> {
     let session = ScriptSession::open(shared)?;
     for (index, statement) in statements.iter().enumerate() {
+        if ticket.is_cancelled() {
+            return Err(Error::cancelled());
+        }
         ticket.statement(index as u32 + 1);
         let ended = run_one(shared, &session, ticket, &statement.sql).await;
         ended.map_err(|e| if e.kind == ErrorKind::Cancelled { e } else { e.context(place(index, statement)) })?;
@@ -123,7 +131,7 @@ async fn run(shared: &Arc<Shared>, ticket: &JobTicket, statements: &[ScriptState
 
 async fn run_one(shared: &Arc<Shared>, session: &ScriptSession, ticket: &JobTicket, sql: &str) -> Result<()> {
     let lease = shared.sessions.lease(session.id)?;
-    let mut statement = execution::start_part(Arc::clone(shared), lease, sql.into());
+    let mut statement = execution::start_part(Arc::clone(shared), lease, sql.into(), ticket.cancel_token());
     let mut counts_rows = false;
     while let Some(update) = statement.next().await {
         match update? {

@@ -35,6 +35,12 @@ impl Frame {
         Self::built(LogicalPlanBuilder::scan(name, source, None))
     }
 
+    /// All rows of a file or directory with these columns. The whole path is the name, dots and all.
+    pub fn file(path: &str, columns: &SchemaRef) -> Result<Self> {
+        let source = Arc::new(LogicalTableSource::new(Arc::clone(columns)));
+        Self::built(LogicalPlanBuilder::scan(TableReference::bare(path), source, None))
+    }
+
     fn built(builder: datafusion::error::Result<LogicalPlanBuilder>) -> Result<Self> {
         let plan = builder.and_then(LogicalPlanBuilder::build).map_err(|e| classify(&e))?;
         Ok(Self { plan })
@@ -204,6 +210,12 @@ mod tests {
     fn a_path_stays_one_name() {
         let frame = Frame::table("/data/a.b/x.parquet", &Arc::new(orders().schema().clone())).unwrap();
         assert!(frame.to_sql().unwrap().contains("\"/data/a.b/x.parquet\""), "{}", frame.to_sql().unwrap());
+    }
+
+    #[test]
+    fn a_file_without_a_directory_is_no_table_of_a_schema() {
+        let frame = Frame::file("orders.parquet", &Arc::new(orders().schema().clone())).unwrap();
+        assert!(frame.to_sql().unwrap().contains("\"orders.parquet\""), "{}", frame.to_sql().unwrap());
     }
 
     #[test]

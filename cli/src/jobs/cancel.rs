@@ -3,8 +3,9 @@
 use clap::Args;
 use windrow_common::Result;
 
-use super::At;
+use super::{At, watching};
 use crate::interrupt::Interrupt;
+use crate::stdout::print;
 
 /// `windrow cancel`.
 #[derive(Debug, Args)]
@@ -18,22 +19,15 @@ pub struct CancelCommand {
 }
 
 impl CancelCommand {
-    /// Cancels it, and waits until it has ended.
+    /// Cancels it, and waits until it has ended, as it then has: what was published before is not cancelled.
     pub async fn run(self) -> Result<()> {
         let mut interrupt = Interrupt::listen()?;
         let cluster = self.at.open(&mut interrupt).await?;
         let was = interrupt.or_cancelled(cluster.cancel(&self.id)).await?;
         if was.status.is_end() {
-            println!("{} had ended before: {}", was.id, was.status.name());
-            return Ok(());
+            return print(&format!("{} had ended before: {}\n", was.id, was.status.name()));
         }
-        let id = was.id.long();
-        let mut news = interrupt.or_cancelled(cluster.watch(&id)).await?;
-        let mut last = was;
-        while let Some(job) = interrupt.or_cancelled(news.next()).await? {
-            last = job;
-        }
-        println!("{}: {}", last.id, last.status.name());
-        Ok(())
+        let ended = interrupt.or_cancelled(watching::end_of(&cluster, was)).await?;
+        print(&format!("{}: {}\n", ended.id, ended.status.name()))
     }
 }

@@ -6,6 +6,7 @@ use windrow_common::time::unix_millis;
 
 use super::{At, table};
 use crate::interrupt::Interrupt;
+use crate::stdout::{print, print_json};
 
 /// `windrow jobs`.
 #[derive(Debug, Args)]
@@ -26,18 +27,14 @@ impl JobsCommand {
     pub async fn run(self) -> Result<()> {
         let mut interrupt = Interrupt::listen()?;
         let cluster = self.at.open(&mut interrupt).await?;
-        let jobs = interrupt.or_cancelled(cluster.jobs()).await?;
-        let shown = &jobs[..jobs.len().min(self.limit)];
+        let listed = interrupt.or_cancelled(cluster.jobs(self.limit)).await?;
         if self.json {
-            for job in shown {
-                println!("{}", table::json(job));
-            }
-            return Ok(());
+            return print_json(listed.jobs.iter().map(table::json));
         }
-        print!("{}", table::jobs(shown, unix_millis()));
-        if shown.len() < jobs.len() {
-            println!("{} more; --limit shows them", jobs.len() - shown.len());
+        let mut text = table::jobs(&listed.jobs, unix_millis());
+        if listed.jobs.len() < listed.total {
+            text += &format!("{} more; --limit shows them\n", listed.total - listed.jobs.len());
         }
-        Ok(())
+        print(&text)
     }
 }

@@ -6,6 +6,7 @@ use windrow::JobInfo;
 use windrow_common::ByteSize;
 
 use crate::grid::{Align, Grid};
+use crate::visible::{in_lines, on_one_line};
 
 /// Characters of a job's text in a row.
 const TEXT_WIDTH: usize = 48;
@@ -28,8 +29,8 @@ pub fn jobs(jobs: &[JobInfo], now: u64) -> String {
             format!("{}/{}", job.statement.0, job.statement.1),
             format!("{}/{}", job.tasks.0, job.tasks.2),
             took(job, now),
-            job.key.clone().unwrap_or_default(),
-            one_line(&job.text),
+            job.key.as_deref().map(on_one_line).unwrap_or_default(),
+            beginning(&job.text),
         ]);
     }
     grid.to_string()
@@ -39,11 +40,11 @@ pub fn jobs(jobs: &[JobInfo], now: u64) -> String {
 pub fn job(job: &JobInfo, now: u64) -> String {
     let mut text = format!("job        {}\n", job.id.long());
     if let Some(key) = &job.key {
-        text += &format!("key        {key}\n");
+        text += &format!("key        {}\n", on_one_line(key));
     }
     text += &format!("state      {}\n", job.status.name());
     if let Some(error) = &job.error {
-        text += &format!("error      {}\n", error.message);
+        text += &format!("error      {}\n", in_lines(&error.message));
     }
     text += &format!("took       {}\n", took(job, now));
     text += &format!("statement  {} of {}\n", job.statement.0, job.statement.1);
@@ -53,7 +54,7 @@ pub fn job(job: &JobInfo, now: u64) -> String {
     if !job.reports.is_empty() {
         text += &format!("\n{}", stages(job));
     }
-    text + &format!("\n{}\n", job.text)
+    text + &format!("\n{}\n", in_lines(&job.text))
 }
 
 fn stages(job: &JobInfo) -> String {
@@ -110,8 +111,8 @@ fn took(job: &JobInfo, now: u64) -> String {
 }
 
 /// The first characters of a text, in one line.
-fn one_line(text: &str) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+fn beginning(text: &str) -> String {
+    let line = on_one_line(&text.split_whitespace().collect::<Vec<_>>().join(" "));
     if line.chars().count() <= TEXT_WIDTH {
         return line;
     }
@@ -150,6 +151,17 @@ mod tests {
         {
             assert!(row.contains(part), "{part}: {row}");
         }
+    }
+
+    #[test]
+    fn what_others_wrote_cannot_steer_the_terminal() {
+        let evil = "\u{1b}]0;evil\u{7}\n\r";
+        let error = Some(windrow_common::Error::user(evil));
+        let sample = JobInfo { key: Some(evil.into()), text: evil.into(), error, ..sample() };
+        for text in [jobs(std::slice::from_ref(&sample), 0), job(&sample, 0)] {
+            assert!(!text.contains(|c: char| c.is_control() && c != '\n') && text.contains("u{1b}"), "{text}");
+        }
+        assert_eq!(jobs(&[sample], 0).lines().count(), 3);
     }
 
     #[test]

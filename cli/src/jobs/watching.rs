@@ -1,4 +1,5 @@
-//! Following a job to its end: a line on a terminal, plain lines elsewhere; Ctrl-C cancels the job.
+//! Following a job to its end: a line on a terminal, plain lines elsewhere. Only Ctrl-C, and only on a job that this
+//! command has started, cancels it.
 
 use std::io::IsTerminal;
 
@@ -8,14 +9,27 @@ use windrow_common::{Error, ErrorKind, Result};
 use crate::drive::ticking;
 use crate::interrupt::Interrupt;
 use crate::progress::ProgressLine;
+use crate::stderr::tell;
+
+/// What Ctrl-C means for the job that is followed. Other signals, which come when a terminal is closed, leave it alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CtrlC {
+    /// It is ours, and is cancelled.
+    Cancels,
+    /// It is somebody else's, or was looked at only.
+    LeavesIt,
+}
 
 /// Follows a job until it has ended.
-pub async fn to_the_end(cluster: &Cluster, job: &JobInfo, interrupt: &mut Interrupt) -> Result<JobInfo> {
+pub async fn to_the_end(cluster: &Cluster, job: &JobInfo, interrupt: &mut Interrupt, ctrl_c: CtrlC) -> Result<JobInfo> {
     let id = job.id.long();
     let mut last = job.clone();
     let mut progress = ProgressLine::new("tasks");
     let mut plain = PlainLines { enabled: !std::io::stderr().is_terminal(), told: None };
-    let mut news = cluster.watch(&id).await?;
+    let mut news = match interrupt.or_cancelled(cluster.watch(&id)).await {
+        Err(error) if error.kind == ErrorKind::Cancelled => return interrupted(cluster, last, interrupt, ctrl_c).await,
+        news => news?,
+    };
     loop {
         match ticking(news.next(), interrupt, &mut progress).await {
             Ok(Some(job)) => {
@@ -28,10 +42,33 @@ pub async fn to_the_end(cluster: &Cluster, job: &JobInfo, interrupt: &mut Interr
             Ok(None) => return Err(lost(&last, "the coordinator stopped")),
             Err(error) if error.kind == ErrorKind::Cancelled => {
                 progress.clear();
-                eprintln!("cancelling {} …", last.id);
-                cluster.cancel(&id).await?;
-                return Err(error);
+                return interrupted(cluster, last, interrupt, ctrl_c).await;
             }
+            Err(error) => return Err(lost(&last, &error.message)),
+        }
+    }
+}
+
+/// A signal came: the job is cancelled and its end waited for, or it goes on without us.
+async fn interrupted(cluster: &Cluster, job: JobInfo, interrupt: &Interrupt, ctrl_c: CtrlC) -> Result<JobInfo> {
+    if ctrl_c == CtrlC::LeavesIt || !interrupt.is_ctrl_c() {
+        let id = job.id;
+        return Err(Error::new(ErrorKind::Cancelled, format!("{id} goes on; windrow job {id} --wait follows it")));
+    }
+    tell(&format!("cancelling {} …", job.id));
+    let asked = cluster.cancel(&job.id.long()).await?;
+    end_of(cluster, asked).await
+}
+
+/// Waits until a job has ended.
+pub async fn end_of(cluster: &Cluster, job: JobInfo) -> Result<JobInfo> {
+    let mut news = cluster.watch(&job.id.long()).await?;
+    let mut last = job;
+    loop {
+        match news.next().await {
+            Ok(Some(job)) => last = job,
+            Ok(None) if last.status.is_end() => return Ok(last),
+            Ok(None) => return Err(lost(&last, "the coordinator stopped")),
             Err(error) => return Err(lost(&last, &error.message)),
         }
     }
@@ -68,7 +105,7 @@ impl PlainLines {
     fn tell(&mut self, job: &JobInfo) {
         let now = (job.statement.0, job.status);
         if self.enabled && self.told.replace(now) != Some(now) {
-            eprintln!("{}: {}", job.id, line(job));
+            tell(&format!("{}: {}", job.id, line(job)));
         }
     }
 }

@@ -8,6 +8,8 @@ use windrow_common::{ByteSize, CoordinatorCounters, CountedWorker, Result};
 use super::At;
 use crate::grid::{Align, Grid};
 use crate::interrupt::Interrupt;
+use crate::stdout::{print, print_json};
+use crate::visible::in_lines;
 
 const MEANING: &str = "\
 tasks: attempts that run or are being stopped; memory: bytes charged to the worker's budget, and its limit; outputs: rows
@@ -33,12 +35,10 @@ impl WorkersCommand {
         let cluster = self.at.open(&mut interrupt).await?;
         let counters = interrupt.or_cancelled(cluster.counters()).await?;
         if self.json {
-            println!("{}", coordinator_json(&counters.coordinator));
-            counters.workers.iter().for_each(|worker| println!("{}", worker_json(worker)));
-        } else {
-            print!("{}", table(&counters));
+            let coordinator = std::iter::once(coordinator_json(&counters.coordinator));
+            return print_json(coordinator.chain(counters.workers.iter().map(worker_json)));
         }
-        Ok(())
+        print(&table(&counters))
     }
 }
 
@@ -69,7 +69,7 @@ fn table(counters: &ClusterCounters) -> String {
             ]),
             Err(error) => {
                 row.push("?".to_owned());
-                silent += &format!("{}: {}\n", worker.id, error.message);
+                silent += &format!("{}: {}\n", worker.id, in_lines(&error.message));
             }
         }
         grid.row(row);

@@ -21,6 +21,7 @@ use console::{Alignment, measure_text_width, pad_str, truncate_str};
 use windrow_common::Result;
 
 use super::{Destination, Look, RowSink, Summary, failed};
+use crate::visible::on_one_line;
 
 /// Rows that are kept back to find the widths.
 const SAMPLE_ROWS: usize = 1000;
@@ -132,7 +133,7 @@ pub fn has_room(schema: &SchemaRef, rows: &[RecordBatch], terminal: usize) -> Re
 }
 
 pub(super) fn names(schema: &SchemaRef) -> Vec<String> {
-    schema.fields().iter().map(|field| visible(field.name())).collect()
+    schema.fields().iter().map(|field| on_one_line(field.name())).collect()
 }
 
 fn natural_widths(names: &[String], rows: &[Vec<String>]) -> Vec<usize> {
@@ -152,17 +153,9 @@ pub(super) fn cells(batch: &RecordBatch, null: &str) -> Result<Vec<Vec<String>>,
         .map(|column| Ok((column, ArrayFormatter::try_new(column.as_ref(), &options)?)))
         .collect::<Result<Vec<_>, ArrowError>>()?;
     let cell = |row, (column, formatter): &(&ArrayRef, ArrayFormatter<'_>)| {
-        if column.is_null(row) { Ok(null.to_owned()) } else { Ok(visible(&formatter.value(row).try_to_string()?)) }
+        if column.is_null(row) { Ok(null.to_owned()) } else { Ok(on_one_line(&formatter.value(row).try_to_string()?)) }
     };
     (0..batch.num_rows()).map(|row| formatters.iter().map(|column| cell(row, column)).collect()).collect()
-}
-
-/// The text on one line: line ends and other control characters are written out.
-fn visible(text: &str) -> String {
-    if !text.contains(char::is_control) {
-        return text.to_owned();
-    }
-    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
 }
 
 /// Widths with which the columns fit: the widest are narrowed first; the last are left out when that is not enough.

@@ -53,6 +53,7 @@ impl Backslash {
         // `\d+` and a semicolon at the end are habits from other shells.
         let line = line.trim().trim_end_matches(';').trim_end();
         let (name, argument) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+        let file = || file_name(argument.trim(), std::env::var("HOME").ok().as_deref());
         let argument = unquoted(argument.trim());
         match name {
             "\\d" | "\\d+" if argument.is_empty() => Ok(Backslash::Tables),
@@ -71,9 +72,9 @@ impl Backslash {
                 "auto" => Some(Expanded::Auto),
                 other => return Err(wrong(name, other, "on, off or auto")),
             })),
-            "\\o" => Ok(Backslash::Output((!argument.is_empty()).then_some(argument))),
+            "\\o" => Ok(Backslash::Output((!argument.is_empty()).then(file))),
             "\\i" if argument.is_empty() => Err(Error::user("\\i needs the name of a file")),
-            "\\i" => Ok(Backslash::Include(argument)),
+            "\\i" => Ok(Backslash::Include(file())),
             "\\q" => none(name, &argument, Backslash::Quit),
             "\\?" | "\\h" | "\\help" => Ok(Backslash::Help),
             _ => {
@@ -124,6 +125,26 @@ fn wrong(name: &str, argument: &str, expected: &str) -> Error {
     Error::user(format!("{name} takes {expected}, not '{argument}'"))
 }
 
+/// The file that is meant. In quotes it is taken as it stands; otherwise a backslash takes what is special from the
+/// character behind it, as completion writes it, and `~/` is the home directory.
+fn file_name(written: &str, home: Option<&str>) -> String {
+    let inner = unquoted(written);
+    if inner != written {
+        return inner;
+    }
+    let (mut name, mut rest) = (String::new(), written);
+    if let (Some(behind), Some(home)) = (written.strip_prefix("~/"), home) {
+        name = format!("{}/", home.trim_end_matches('/'));
+        rest = behind;
+    }
+    let mut characters = rest.chars();
+    while let Some(c) = characters.next() {
+        let meant = if c == '\\' { characters.next().unwrap_or(c) } else { c };
+        name.push(meant);
+    }
+    name
+}
+
 /// File names may be quoted; quoted table names stay so, for quotes mean something there.
 fn unquoted(argument: &str) -> String {
     let inner = argument.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\''));
@@ -152,6 +173,21 @@ mod tests {
         ] {
             assert_eq!(Backslash::parse(line), Ok(command), "{line}");
         }
+    }
+
+    #[test]
+    fn a_file_is_named_as_completion_writes_it() {
+        for (written, name) in [
+            ("a.sql", "a.sql"),
+            ("my\\ rows.csv", "my rows.csv"),
+            ("~/my\\ rows.csv", "/home/me/my rows.csv"),
+            ("'~/my\\ rows.csv'", "~/my\\ rows.csv"),
+            ("a~/b", "a~/b"),
+            ("a\\", "a\\"),
+        ] {
+            assert_eq!(file_name(written, Some("/home/me")), name, "{written}");
+        }
+        assert_eq!(file_name("~/a", None), "~/a");
     }
 
     #[test]

@@ -67,7 +67,8 @@ pub fn changes_names(statement: &str) -> bool {
     first.is_some_and(|word| ["CREATE", "DROP", "ALTER", "SET"].iter().any(|keyword| word.is(keyword)))
 }
 
-/// Asks the session for its names.
+/// Asks the session for its names. Those with control characters are left out: the editor would pass them on to the
+/// terminal.
 pub async fn load(session: &Session) -> Result<Names> {
     let mut names = Names::default();
     let columns = format!(
@@ -75,7 +76,9 @@ pub async fn load(session: &Session) -> Result<Names> {
          ORDER BY table_schema, table_name, ordinal_position LIMIT {MOST_COLUMNS}"
     );
     for row in texts(session, &columns).await? {
-        if let [schema, table, column] = row.as_slice() {
+        if let [schema, table, column] = row.as_slice()
+            && !row.iter().any(|name| name.contains(char::is_control))
+        {
             names.add_column(schema, table, column);
         }
     }
@@ -84,7 +87,8 @@ pub async fn load(session: &Session) -> Result<Names> {
     );
     // Names of tables are worth having without them.
     for row in texts(session, &functions).await.unwrap_or_default() {
-        row.first().into_iter().for_each(|name| names.add_function(name));
+        let name = row.first().filter(|name| !name.contains(char::is_control));
+        name.into_iter().for_each(|name| names.add_function(name));
     }
     Ok(names)
 }

@@ -1,11 +1,17 @@
 //! What a person has typed and not yet run: lines come in, whole statements and backslash commands go out.
 
-use crate::statements::{Ending, parts};
+use crate::statements::{Ending, Open, Scanner, Token};
 
 /// Lines that do not make a whole statement yet.
 #[derive(Debug, Default)]
 pub struct Input {
     text: String,
+    /// Bytes of it that were gone through.
+    scanned: usize,
+    /// What is begun behind those.
+    open: Option<Open>,
+    /// Whether there is more in it than blanks and comments.
+    has_word: bool,
 }
 
 /// Something to do.
@@ -28,14 +34,33 @@ impl Input {
             }
             self.text.push_str(line);
             self.text.push('\n');
-            let parts = parts(&self.text);
-            entered.extend(parts.whole.into_iter().map(|statement| Entered::Statement(statement.text)));
-            self.text.drain(..parts.rest);
-            if parts.begun.is_none() && parts.ending == Ending::Whole {
-                self.text.clear();
-            }
+            self.scan(&mut entered);
         }
         entered
+    }
+
+    /// Goes through the line that has come; what came before was gone through then.
+    fn scan(&mut self, entered: &mut Vec<Entered>) {
+        let mut scanner = Scanner::resume(&self.text, self.scanned, self.open.take());
+        let mut rest = 0;
+        while let Some((token, range)) = scanner.next_token() {
+            match token {
+                Token::Blank => {}
+                Token::Word => self.has_word = true,
+                Token::Semicolon => {
+                    if std::mem::take(&mut self.has_word) {
+                        entered.push(Entered::Statement(self.text[rest..range.start].trim().to_owned()));
+                    }
+                    rest = range.end;
+                }
+            }
+        }
+        self.open = scanner.into_open();
+        self.text.drain(..rest);
+        self.scanned = self.text.len();
+        if !self.has_word && self.open.is_none() {
+            self.clear();
+        }
     }
 
     /// Whether nothing is begun.
@@ -50,18 +75,18 @@ impl Input {
 
     /// Forgets what is begun.
     pub fn clear(&mut self) {
-        self.text.clear();
+        *self = Input::default();
     }
 
     /// What is begun, as a statement that nothing follows.
     pub fn take(&mut self) -> Option<String> {
-        let text = std::mem::take(&mut self.text);
-        parts(&text).begun.map(|statement| statement.text)
+        let Input { text, has_word, .. } = std::mem::take(self);
+        has_word.then(|| text.trim().to_owned())
     }
 
     /// The prompt for the next line; its sign says what is open.
     pub fn prompt(&self) -> String {
-        let sign = match parts(&self.text).ending {
+        let sign = match self.open.as_ref().map_or(Ending::Statement, Open::ending) {
             _ if self.is_empty() => '=',
             Ending::Whole | Ending::Statement => '-',
             Ending::Quote(quote) => quote,
@@ -118,6 +143,21 @@ mod tests {
         assert_eq!(input.enter(" \\dt "), [command("\\dt")]);
         assert_eq!(input.enter("SELECT '\n\\dt\n';\n\\q"), [statement("SELECT '\n\\dt\n'"), command("\\q")]);
         assert_eq!(input.enter("-- only said\n\\x"), [command("\\x")]);
+    }
+
+    #[test]
+    fn a_statement_of_very_many_lines_is_gone_through_once() {
+        let mut input = Input::default();
+        // A scan of everything for each of these lines would take minutes.
+        let line = "('some text', 1, $1, $tag$ more text $tag$), -- and a comment";
+        let lines = 60_000;
+        assert_eq!(input.enter("INSERT INTO t VALUES"), []);
+        assert!((0..lines).all(|_| input.enter(line).is_empty()));
+        assert!((0..lines).all(|_| input.enter(if input.open.is_some() { line } else { "/* a comment" }).is_empty()));
+        let entered = input.enter("*/ (1);");
+        let [Entered::Statement(whole)] = entered.as_slice() else { panic!("{} entered", entered.len()) };
+        assert_eq!(whole.lines().count(), 2 + 2 * lines);
+        assert!(input.is_empty());
     }
 
     #[test]

@@ -38,6 +38,7 @@ use terminal::Terminal;
 
 use crate::interrupt::Interrupt;
 use crate::output::Format;
+use crate::stderr::tell;
 use crate::stdout::say;
 use crate::target::{self, Target};
 
@@ -157,7 +158,7 @@ impl Shell {
                 Ok(flow) if flow == Flow::End => return flow,
                 Ok(_) => {}
                 Err(error) => {
-                    eprintln!("{error}");
+                    tell(&error);
                     // What follows on the same line may build on what has failed.
                     break;
                 }
@@ -219,7 +220,14 @@ impl Shell {
         }
         let text = std::fs::read_to_string(path).map_err(|error| format!("error: cannot read '{path}': {error}"))?;
         let mut input = Input::default();
+        if depth == 0 {
+            // What came before was not meant for this file.
+            self.runner.interrupt.forget();
+        }
         for (number, line) in text.lines().enumerate() {
+            if self.runner.interrupt.has_come() {
+                return Err(format!("{path}, line {}: {}", number + 1, Error::cancelled()));
+            }
             for entered in input.enter(line) {
                 let result = self.run_entered(entered, depth + 1).await;
                 match result.map_err(|error| format!("{path}, line {}: {error}", number + 1))? {

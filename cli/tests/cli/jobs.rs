@@ -1,13 +1,14 @@
 //! Scripts handed over to a cluster: they run whether or not anybody watches, twice under one key is once, and the exit
 //! code is their outcome.
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::Output;
+use std::process::{Output, Stdio};
 
 use tempfile::TempDir;
 
 use crate::cluster_of_processes::Cluster;
-use crate::windrow::{Running, assert_code, small_data, stderr, stdout, windrow};
+use crate::windrow::{Running, assert_code, command, signal, small_data, stderr, stdout, windrow};
 
 /// A cluster, and a place for scripts and what they write.
 struct Place {
@@ -159,10 +160,37 @@ fn a_job_outlives_its_client_and_ends_when_it_is_cancelled() {
     // The slots are free again, and nothing was published.
     let counted = place.on_cluster(&["sql", "-c", &format!("SELECT count(*) FROM '{}'", lineitem())]);
     assert_eq!(stdout(&counted), "count(*)\n60175\n");
-    let visible = std::fs::read_dir(&target).map(|entries| {
-        entries.filter(|e| !e.as_ref().unwrap().file_name().to_str().unwrap().starts_with(['_', '.'])).count()
-    });
-    assert_eq!(visible.unwrap_or(0), 0);
+    assert_eq!(visible(&target), 0);
+    place.cluster.stop(0);
+}
+
+/// Files in a directory that readers see.
+fn visible(target: &str) -> usize {
+    let seen = |entry: std::io::Result<std::fs::DirEntry>| {
+        !entry.unwrap().file_name().to_str().unwrap().starts_with(['_', '.'])
+    };
+    std::fs::read_dir(target).map_or(0, |entries| entries.map(seen).filter(|seen| *seen).count())
+}
+
+#[test]
+fn a_job_is_cancelled_exactly_if_it_has_published_nothing() {
+    let place = Place::new();
+    for round in 0..10 {
+        let target = place.target(&format!("copied-{round}"));
+        let text = format!("COPY (SELECT l_orderkey FROM '{}') TO '{target}/' STORED AS PARQUET", lineitem());
+        let submitted = place.on_cluster(&["submit", &place.script("copy.sql", &text), "--detach"]);
+        assert_code(&submitted, 0);
+        let id = stdout(&submitted).trim().to_owned();
+        // A little later each time, so that the wish comes before, while and after it is published.
+        for _ in 0..round {
+            place.job(&id);
+        }
+        assert_code(&place.on_cluster(&["cancel", &id]), 0);
+        let job = place.job(&id);
+        let expected = if visible(&target) == 0 { "cancelled" } else { "succeeded" };
+        assert_eq!(job["state"], expected, "{job}");
+        assert_eq!(job["rows_written"], if expected == "succeeded" { 60_175 } else { 0 }, "{job}");
+    }
     place.cluster.stop(0);
 }
 
@@ -188,6 +216,66 @@ fn ctrl_c_cancels_the_job_and_detaching_does_not() {
     let id = wait_for_running(&place);
     assert_code(&place.on_cluster(&["cancel", &id]), 0);
     assert_eq!(client.wait(), Some(130));
+    place.cluster.stop(0);
+}
+
+#[test]
+fn only_ctrl_c_in_the_command_that_started_a_job_cancels_it() {
+    let place = Place::new();
+    let script = place.script("endless.sql", &endless(&place.target("endless")));
+    let submit = ["submit", &script, "--key", "long", "--connect", place.cluster.url()];
+    let mut client = Running::start(&submit);
+    let id = client.line().trim().to_owned();
+    client.signal("HUP");
+    assert_eq!(client.wait(), Some(130));
+    let is_running = || ["planning", "running"].contains(&place.job(&id)["state"].as_str().unwrap());
+    assert!(is_running());
+
+    let mut again = Running::start(&submit);
+    assert_eq!(again.line().trim(), id);
+    again.signal("INT");
+    assert_eq!(again.wait(), Some(130));
+    assert!(is_running());
+
+    let mut watching = command(&["job", &id, "--wait", "--connect", place.cluster.url()]);
+    let mut watching = watching.stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(watching.stderr.take().unwrap()).lines();
+    // From its first word on it listens.
+    assert!(lines.next().unwrap().unwrap().contains(&id));
+    signal(watching.id(), "INT");
+    assert_eq!(watching.wait().unwrap().code(), Some(130));
+    assert!(lines.any(|line| line.unwrap().contains(&format!("{id} goes on; windrow job {id} --wait"))));
+    assert!(is_running());
+    assert_code(&place.on_cluster(&["cancel", &id]), 0);
+    let known = place.on_cluster(&["submit", &script, "--key", "long"]);
+    assert_code(&known, 130);
+    assert!(stderr(&known).contains("choose another key"), "{}", stderr(&known));
+    place.cluster.stop(0);
+}
+
+#[test]
+fn what_cannot_be_a_job_is_refused_and_a_reader_that_has_gone_is_no_error() {
+    let place = Place::new();
+    let script = place.script("quick.sql", "CREATE TABLE one AS SELECT 1 AS a");
+    let refused = place.on_cluster(&["submit", &script, "--key", "a\u{1b}[2J"]);
+    assert_code(&refused, 1);
+    assert!(stderr(&refused).contains("control characters"), "{}", stderr(&refused));
+    let long = format!("SELECT '{0}'; SELECT '{0}'", "x".repeat(9 << 20));
+    let refused = place.on_cluster(&["submit", &place.script("long.sql", &long)]);
+    assert_code(&refused, 1);
+    assert!(stderr(&refused).contains("the limit is 16.0 MiB"), "{}", stderr(&refused));
+
+    let submitted = place.on_cluster(&["submit", &script]);
+    assert_code(&submitted, 0);
+    let id = stdout(&submitted).trim().to_owned();
+    for arguments in [&["jobs"][..], &["jobs", "--json"], &["job", &id], &["cancel", &id], &["workers"]] {
+        let mut command = command(&[arguments, &["--connect", place.cluster.url()]].concat());
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        assert_code(&output, 0);
+        assert_eq!(stderr(&output), "", "{arguments:?}");
+    }
     place.cluster.stop(0);
 }
 

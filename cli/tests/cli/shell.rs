@@ -175,6 +175,18 @@ async fn forty_columns_on_eighty_characters_stay_readable() {
 }
 
 #[tokio::test]
+async fn rows_are_not_lost_to_a_pager_that_is_missing() {
+    if !is_there() {
+        return;
+    }
+    let terminal = shell_with(80, 24, "XDG_STATE_HOME={dir}/state", "PAGER=no-such-pager-anywhere").await;
+    terminal.enter("SELECT value FROM generate_series(1, 40000);");
+    let screen = terminal.wait_for("(40000 rows, ").await;
+    assert!(screen.contains("40000\n"), "{screen}");
+    end(&terminal).await;
+}
+
+#[tokio::test]
 async fn null_is_neither_the_empty_text_nor_the_word() {
     if !is_there() {
         return;
