@@ -1,5 +1,5 @@
 //! Queries built in Rust mean what they say: every chain of three operators gives the rows that DataFusion gives for the
-//! same chain of its own.
+//! same chain of operators, without SQL in between.
 
 use std::sync::Arc;
 
@@ -7,7 +7,8 @@ use arrow::array::{Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::util::pretty::pretty_format_batches;
 use datafusion::common::JoinType;
-use datafusion::prelude::{DataFrame, SessionContext};
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
+use datafusion::prelude::SessionContext;
 use windrow_engine::frame::Frame;
 use windrow_engine::frame::expr::{Expr, col, count, lit, max, sum};
 
@@ -63,28 +64,33 @@ fn ours(frame: Frame, operator: &str, step: usize) -> windrow::Result<Frame> {
     }
 }
 
-fn theirs(frame: DataFrame, operator: &str, step: usize) -> datafusion::error::Result<DataFrame> {
-    let names = names(frame.schema().as_arrow());
-    match operator {
-        "filter" => frame.filter(number(&names).gt(lit(1_i64))),
-        "select" => frame.select(vec![number(&names).alias("k"), (number(&names) + lit(1_i64)).alias("v")]),
-        "with_column" => frame.with_column(&format!("w{step}"), number(&names) * lit(2_i64)),
-        "aggregate" => frame.aggregate(
+fn theirs(plan: LogicalPlan, operator: &str, step: usize) -> datafusion::error::Result<LogicalPlan> {
+    let names = names(plan.schema().as_arrow());
+    let builder = LogicalPlanBuilder::from(plan.clone());
+    let built = match operator {
+        "filter" => builder.filter(number(&names).gt(lit(1_i64))),
+        "select" => builder.project([number(&names).alias("k"), (number(&names) + lit(1_i64)).alias("v")]),
+        "with_column" => {
+            let columns = plan.schema().columns().into_iter().map(Expr::Column);
+            builder.project(columns.chain([(number(&names) * lit(2_i64)).alias(format!("w{step}"))]))
+        }
+        "aggregate" => builder.aggregate(
             vec![number(&names).alias("k")],
-            vec![count(lit(1_i64)).alias("n"), sum(number(&names)).alias("s")],
+            vec![count(lit(1_i64)).alias(format!("n{step}")), sum(number(&names)).alias(format!("s{step}"))],
         ),
         "join" => {
             let (left, right) = (format!("l{step}"), format!("r{step}"));
-            let other = frame.clone().aggregate(vec![], vec![max(number(&names)).alias("m")])?.alias(&right)?;
-            frame
-                .alias(&left)?
-                .join(other, JoinType::Left, &[&names[0]], &["m"], None)?
-                .select(vec![datafusion::prelude::ident(&names[0]).alias("k"), col("m").alias("m")])
+            let other = builder.clone().aggregate(Vec::<Expr>::new(), vec![max(number(&names)).alias("m")])?;
+            let other = other.alias(right)?.build()?;
+            let keys = (vec![names[0].as_str()], vec!["m"]);
+            let joined = builder.alias(left)?.join(other, JoinType::Left, keys, None)?;
+            joined.project([datafusion::prelude::ident(&names[0]).alias("k"), col("m").alias("m")])
         }
-        "union" => frame.clone().union(frame),
-        "distinct" => frame.distinct(),
-        _ => frame.sort(all_sorted(&names))?.limit(1, Some(9)),
-    }
+        "union" => builder.union(plan),
+        "distinct" => builder.distinct(),
+        _ => builder.sort(all_sorted(&names))?.limit(1, Some(9)),
+    };
+    built?.build()
 }
 
 fn rows(batches: &[RecordBatch]) -> Vec<String> {
@@ -105,7 +111,7 @@ async fn every_chain_of_three_operators_means_what_it_says() {
             for third in OPERATORS {
                 let chain = [first, second, third];
                 let (mut frame, mut expected) =
-                    (Frame::table("t", &schema).unwrap(), context.table("t").await.unwrap());
+                    (Frame::table("t", &schema).unwrap(), context.table("t").await.unwrap().into_unoptimized_plan());
                 for (step, operator) in chain.into_iter().enumerate() {
                     frame = ours(frame, operator, step).unwrap_or_else(|e| panic!("{chain:?}: {e}"));
                     expected = theirs(expected, operator, step).unwrap_or_else(|e| panic!("{chain:?}: {e}"));
@@ -116,7 +122,8 @@ async fn every_chain_of_three_operators_means_what_it_says() {
                     Ok(answer) => answer.collect().await,
                     Err(error) => Err(error),
                 };
-                let expected = rows(&expected.collect().await.unwrap());
+                let expected = context.execute_logical_plan(expected).await.unwrap().collect().await;
+                let expected = rows(&expected.unwrap());
                 match answer {
                     Ok(batches) if rows(&batches) == expected && columns.0 == columns.1 => {}
                     Ok(batches) => wrong.push(format!("{chain:?}: {sql}\n  {:?}\n  {expected:?}", rows(&batches))),
