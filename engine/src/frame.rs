@@ -57,7 +57,7 @@ impl Frame {
 
     /// The same rows under a name, so that columns of two tables can be told apart.
     pub fn alias(self, name: &str) -> Result<Self> {
-        Self::built(self.builder().alias(name))
+        self.named(TableReference::bare(name))
     }
 
     /// Rows for which the predicate holds.
@@ -126,7 +126,17 @@ impl Frame {
     /// As a table that the next SELECT reads. It keeps its name if all of its columns are of one table.
     fn closed(self) -> Result<Self> {
         let name = one_relation(&self.plan).unwrap_or_else(|| TableReference::bare(DERIVED));
-        Self::built(self.builder().alias(name))
+        self.named(name)
+    }
+
+    /// A table of FROM under a name: a table that is there, or a whole SELECT with all of its columns.
+    fn named(self, name: TableReference) -> Result<Self> {
+        let table = match &self.plan {
+            LogicalPlan::TableScan(_) => self,
+            plan if clause_of(plan) <= Clause::Where => self.all_columns()?,
+            _ => self,
+        };
+        Self::built(table.builder().alias(name))
     }
 
     /// With every column said, in the SELECT of a table.

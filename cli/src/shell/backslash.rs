@@ -180,12 +180,12 @@ mod tests {
         for (written, name) in [
             ("a.sql", "a.sql"),
             ("my\\ rows.csv", "my rows.csv"),
-            ("~/my\\ rows.csv", "/home/me/my rows.csv"),
+            ("~/my\\ rows.csv", "/me/my rows.csv"),
             ("'~/my\\ rows.csv'", "~/my\\ rows.csv"),
             ("a~/b", "a~/b"),
             ("a\\", "a\\"),
         ] {
-            assert_eq!(file_name(written, Some("/home/me")), name, "{written}");
+            assert_eq!(file_name(written, Some("/me")), name, "{written}");
         }
         assert_eq!(file_name("~/a", None), "~/a");
     }

@@ -48,15 +48,15 @@ fn ours(frame: Frame, operator: &str, step: usize) -> windrow::Result<Frame> {
         "with_column" => frame.with_column(&format!("w{step}"), number(&names) * lit(2_i64)),
         "aggregate" => frame.aggregate(
             vec![number(&names).alias("k")],
-            vec![count(lit(1_i64)).alias("n"), sum(number(&names)).alias("s")],
+            vec![count(lit(1_i64)).alias(format!("n{step}")), sum(number(&names)).alias(format!("s{step}"))],
         ),
         "join" => {
-            let (left, right) = (format!("l{step}"), format!("r{step}"));
-            let other = frame.clone().aggregate(vec![], vec![max(number(&names)).alias("m")])?.alias(&right)?;
+            let (left, right, most) = (format!("l{step}"), format!("r{step}"), format!("m{step}"));
+            let other = frame.clone().aggregate(vec![], vec![max(number(&names)).alias(&most)])?.alias(&right)?;
             frame
                 .alias(&left)?
-                .join(other, JoinType::Left, &[&names[0]], &["m"])?
-                .select(vec![datafusion::prelude::ident(&names[0]).alias("k"), col("m").alias("m")])
+                .join(other, JoinType::Left, &[&names[0]], &[most.as_str()])?
+                .select(vec![datafusion::prelude::ident(&names[0]).alias("k"), col(&most).alias(&most)])
         }
         "union" => frame.clone().union(frame),
         "distinct" => frame.distinct(),
@@ -79,12 +79,12 @@ fn theirs(plan: LogicalPlan, operator: &str, step: usize) -> datafusion::error::
             vec![count(lit(1_i64)).alias(format!("n{step}")), sum(number(&names)).alias(format!("s{step}"))],
         ),
         "join" => {
-            let (left, right) = (format!("l{step}"), format!("r{step}"));
-            let other = builder.clone().aggregate(Vec::<Expr>::new(), vec![max(number(&names)).alias("m")])?;
+            let (left, right, most) = (format!("l{step}"), format!("r{step}"), format!("m{step}"));
+            let other = builder.clone().aggregate(Vec::<Expr>::new(), vec![max(number(&names)).alias(&most)])?;
             let other = other.alias(right)?.build()?;
-            let keys = (vec![names[0].as_str()], vec!["m"]);
+            let keys = (vec![names[0].as_str()], vec![most.as_str()]);
             let joined = builder.alias(left)?.join(other, JoinType::Left, keys, None)?;
-            joined.project([datafusion::prelude::ident(&names[0]).alias("k"), col("m").alias("m")])
+            joined.project([datafusion::prelude::ident(&names[0]).alias("k"), col(&most).alias(&most)])
         }
         "union" => builder.union(plan),
         "distinct" => builder.distinct(),
