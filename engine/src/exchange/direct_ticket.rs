@@ -7,8 +7,9 @@
 //! ```
 //!
 //! The coordinator finds the answer by room, number and authorisation; the worker finds the output by job and
-//! attempt, whose 128 bits nobody can guess. The authorisation is random for now and opaque to the worker; a signature
-//! for one job takes its place when there are users. The id of the session, which is a bearer token, is not in it. The schema is there for outputs without rows.
+//! attempt, whose 128 bits nobody can guess. The authorisation is random and opaque to the worker; its place
+//! is that of a signature for one job. The id of the session, which is a bearer token, is not in it. The schema is there
+//! for outputs without rows.
 
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -7,7 +7,7 @@
 //! Tickets are handed on to workers and to other processes of a client. So they name the session by the public number of
 //! its room, and never by its id, which is the bearer token: who has a ticket can fetch one answer, and be nobody.
 //!
-//! The authorisation is random for now; a signature for one job takes its place when there are users.
+//! The authorisation is random, and compared; its place is that of a signature for one job.
 
 use bytes::Bytes;
 use uuid::Uuid;
