@@ -18,4 +18,5 @@ mod scanned_files;
 pub mod session;
 pub mod sink;
 mod stopping;
+pub mod stores;
 mod yielding;

@@ -1,6 +1,5 @@
 //! Turns batches into the bytes of one file. The only place that knows what a format's encoder looks like.
 
-use std::fs::File;
 use std::path::Path;
 
 use arrow::array::RecordBatch;
@@ -12,6 +11,7 @@ use parquet::file::properties::WriterProperties;
 use windrow_common::{Error, Result};
 
 use super::disk;
+use super::output::StagedOutput;
 use super::spec::{Compression, Format};
 
 /// Encoded bytes of a row group at most, so that very wide rows do not need gigabytes to be written or read.
@@ -20,12 +20,17 @@ const MAX_ROW_GROUP_BYTES: usize = 128 << 20;
 /// One file being written.
 pub(super) enum Encoder {
     /// Parquet.
-    Parquet(Box<ArrowWriter<File>>),
+    Parquet(Box<ArrowWriter<Box<dyn StagedOutput>>>),
 }
 
 impl Encoder {
-    /// Begins a file of this format and schema in `file`, which lies at `path`.
-    pub(super) fn begin(format: &Format, schema: SchemaRef, file: File, path: &Path) -> Result<Self> {
+    /// Begins a file of this format and schema in `output`, which errors call `path`.
+    pub(super) fn begin(
+        format: &Format,
+        schema: SchemaRef,
+        output: Box<dyn StagedOutput>,
+        path: &Path,
+    ) -> Result<Self> {
         match format {
             Format::Parquet { compression, row_group_rows } => {
                 let rows = usize::try_from(*row_group_rows).unwrap_or(usize::MAX).max(1);
@@ -35,7 +40,7 @@ impl Encoder {
                     .set_max_row_group_row_count(Some(rows))
                     .set_max_row_group_bytes(Some(MAX_ROW_GROUP_BYTES))
                     .build();
-                let writer = ArrowWriter::try_new(file, schema, Some(properties)).map_err(|e| error(path, e))?;
+                let writer = ArrowWriter::try_new(output, schema, Some(properties)).map_err(|e| error(path, e))?;
                 Ok(Encoder::Parquet(Box::new(writer)))
             }
         }
@@ -71,11 +76,10 @@ impl Encoder {
 
     /// Ends the file and lets it last. Returns its size in bytes.
     pub(super) fn finish(self, path: &Path) -> Result<u64> {
-        let file = match self {
+        let output = match self {
             Encoder::Parquet(writer) => writer.into_inner().map_err(|e| error(path, e))?,
         };
-        let synced = file.sync_all().and_then(|()| file.metadata());
-        synced.map(|m| m.len()).map_err(|e| disk::error("write", path, &e))
+        output.finish()
     }
 }
 

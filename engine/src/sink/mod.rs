@@ -44,6 +44,7 @@ pub mod written;
 mod contents;
 mod disk;
 mod encoder;
+mod output;
 mod partition_writer;
 mod single_file;
 

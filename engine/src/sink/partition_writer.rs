@@ -13,6 +13,7 @@ use windrow_common::{AttemptId, Error, ErrorKind};
 use super::disk;
 use super::encoder::Encoder;
 use super::log::Log;
+use super::output::DiskOutput;
 use super::spec::{Layout, SinkSpec};
 use super::staging::Staging;
 use super::written::WrittenFile;
@@ -124,7 +125,8 @@ impl PartitionWriter {
         let path = self.staging.root().join(&staged);
         let file = self.create(Path::new(&staged), &path)?;
         self.created.push(staged.clone());
-        let encoder = Encoder::begin(&self.spec.format, self.schema.clone(), file, &path)?;
+        let output = Box::new(DiskOutput::new(file, path.clone()));
+        let encoder = Encoder::begin(&self.spec.format, self.schema.clone(), output, &path)?;
         Ok(OpenFile { encoder, path, file: WrittenFile { name, staged, rows: 0, bytes: 0 } })
     }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 use windrow_house::tree;
 
 /// For each crate, the crates of this workspace that it may depend on.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("windrow-common", &[]),
     ("windrow-control", &["windrow-common"]),
     ("windrow-proto", &["windrow-common"]),
@@ -23,6 +23,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
         &["windrow", "windrow-common", "windrow-coordinator", "windrow-gateway", "windrow-tpch", "windrow-worker"],
     ),
     ("windrow-house", &[]),
+    ("windrow-stores-testing", &[]),
     // The cluster harness, the simulator and the laws may see everything but the command line.
     (
         "windrow-testing",
