@@ -13,6 +13,7 @@ use crate::duration;
 use crate::interrupt::Interrupt;
 use crate::listen;
 use crate::stdout::say;
+use crate::store_options::StoreOptions;
 
 const EXAMPLES: &str = "\
 Example:
@@ -34,6 +35,9 @@ pub struct CoordinatorCommand {
     /// How long a job waits for a worker when there is none, before it fails [default: 30s]
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     pub no_worker_patience: Option<Duration>,
+    /// What statements may read and write.
+    #[command(flatten)]
+    pub store_options: StoreOptions,
     /// Listen on an address that other machines can reach, without encryption and authentication
     #[arg(long)]
     pub insecure: bool,
@@ -48,6 +52,7 @@ impl CoordinatorCommand {
         let config = CoordinatorConfig {
             listen,
             warehouse: self.warehouse,
+            stores: self.store_options.access(),
             no_worker_patience: self.no_worker_patience.unwrap_or(defaults.no_worker_patience),
             ..defaults
         };

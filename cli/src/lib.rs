@@ -32,6 +32,7 @@ pub mod sql;
 pub mod statements;
 pub mod stderr;
 pub mod stdout;
+pub mod store_options;
 pub mod target;
 pub mod tpch;
 pub mod up;

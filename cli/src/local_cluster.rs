@@ -86,6 +86,7 @@ impl LocalCluster {
                 cores: config.cores,
                 memory: config.memory,
                 scratch: &config.scratch,
+                stores: config.coordinator.stores.file.as_deref(),
                 show_log: config.show_log,
             })?);
         }

@@ -16,6 +16,7 @@ use crate::interrupt::Interrupt;
 use crate::listen;
 use crate::local_cluster::{LocalCluster, LocalClusterConfig};
 use crate::stdout::say;
+use crate::store_options::StoreOptions;
 
 /// How often it is looked whether a worker has died.
 const WATCH: Duration = Duration::from_millis(500);
@@ -50,6 +51,9 @@ pub struct UpCommand {
     /// How long a job waits for a worker when there is none, before it fails [default: 30s]
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     pub no_worker_patience: Option<Duration>,
+    /// What statements may read and write.
+    #[command(flatten)]
+    pub store_options: StoreOptions,
     /// Print one line of JSON once all are ready, and nothing else
     #[arg(long)]
     pub json: bool,
@@ -98,6 +102,7 @@ impl UpCommand {
         config.coordinator = CoordinatorConfig {
             listen: listen::check(self.listen.unwrap_or_else(listen::default_or_free), self.insecure)?,
             warehouse: self.warehouse.clone(),
+            stores: self.store_options.access(),
             no_worker_patience: self.no_worker_patience.unwrap_or(defaults.no_worker_patience),
             ..defaults
         };

@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::Args;
-use windrow_common::config::{self, WorkerConfig};
+use windrow_common::config::{self, StoreAccess, WorkerConfig};
 use windrow_common::{ByteSize, Result};
 use windrow_worker::Worker;
 
@@ -39,6 +39,9 @@ pub struct WorkerCommand {
     /// Directory for data that does not fit the memory [default: the system's temporary directory]
     #[arg(long, value_name = "DIR")]
     pub scratch: Option<PathBuf>,
+    /// File that says how object stores are reached
+    #[arg(long, value_name = "FILE", env = config::STORES_VARIABLE)]
+    pub stores: Option<PathBuf>,
     /// Listen on an address that other machines can reach, without encryption and authentication
     #[arg(long)]
     pub insecure: bool,
@@ -55,6 +58,7 @@ impl WorkerCommand {
             memory: self.memory.unwrap_or_else(config::default_memory),
             listen: listen::check(self.listen, self.insecure)?,
             scratch: self.scratch.unwrap_or_else(std::env::temp_dir),
+            stores: StoreAccess { file: self.stores, allow: vec![] },
         };
         let mut interrupt = Interrupt::listen()?;
         let with_parent = self.exit_with_parent;

@@ -2,6 +2,7 @@
 //! and the other end of that pipe is here.
 
 use std::collections::VecDeque;
+use std::ffi::OsStr;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,6 +31,8 @@ pub struct WorkerArguments<'a> {
     pub memory: ByteSize,
     /// Directory for spilled data.
     pub scratch: &'a Path,
+    /// The file of stores.
+    pub stores: Option<&'a Path>,
     /// Whether what the worker logs is shown as it comes.
     pub show_log: bool,
 }
@@ -54,6 +57,7 @@ impl WorkerProcess {
             .args(["--cores", &arguments.cores.to_string(), "--memory", &arguments.memory.0.to_string()])
             .arg("--scratch")
             .arg(arguments.scratch)
+            .args(arguments.stores.into_iter().flat_map(|file| [OsStr::new("--stores"), file.as_os_str()]))
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

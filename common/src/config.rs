@@ -10,6 +10,25 @@ use crate::limits;
 /// Share of the machine's memory that a worker's budget takes unless told otherwise, in percent.
 pub const DEFAULT_MEMORY_PERCENT: u64 = 70;
 
+/// The environment variable that names the file of stores.
+pub const STORES_VARIABLE: &str = "WINDROW_STORES";
+
+/// How object stores are reached, and which places statements may read and write.
+#[derive(Clone, Debug, Default)]
+pub struct StoreAccess {
+    /// The file of stores; none: the environment says all.
+    pub file: Option<PathBuf>,
+    /// The places; none: everything for those on this machine, and nothing for others.
+    pub allow: Vec<String>,
+}
+
+impl StoreAccess {
+    /// As the environment says it.
+    pub fn from_environment() -> Self {
+        Self { file: std::env::var_os(STORES_VARIABLE).map(PathBuf::from), allow: vec![] }
+    }
+}
+
 /// Settings of a worker.
 #[derive(Clone, Debug)]
 pub struct WorkerConfig {
@@ -21,6 +40,8 @@ pub struct WorkerConfig {
     pub listen: SocketAddr,
     /// Where spilled data goes; a fresh directory inside it is made and removed by the worker.
     pub scratch: PathBuf,
+    /// How it reaches object stores.
+    pub stores: StoreAccess,
 }
 
 /// Settings of a coordinator.
@@ -34,6 +55,8 @@ pub struct CoordinatorConfig {
     pub no_worker_patience: Duration,
     /// Where `CREATE TABLE AS` without a location puts its tables; none: a temporary directory, removed at the end.
     pub warehouse: Option<PathBuf>,
+    /// How it reaches object stores, and what statements may.
+    pub stores: StoreAccess,
 }
 
 impl Default for CoordinatorConfig {
@@ -43,6 +66,7 @@ impl Default for CoordinatorConfig {
             heartbeat_timeout: limits::HEARTBEAT_TIMEOUT,
             no_worker_patience: limits::NO_WORKER_PATIENCE,
             warehouse: None,
+            stores: StoreAccess::from_environment(),
         }
     }
 }
@@ -55,6 +79,7 @@ impl WorkerConfig {
             memory: default_memory(),
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             scratch: std::env::temp_dir(),
+            stores: StoreAccess::from_environment(),
         }
     }
 }

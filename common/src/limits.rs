@@ -54,6 +54,26 @@ pub const SUBMIT_TIMEOUT: Duration = Duration::from_secs(60);
 pub const COUNT_PATIENCE: Duration = Duration::from_secs(1);
 /// How many times a fetch is tried again on the same location before its output counts as lost.
 pub const FETCH_RETRIES: u32 = 2;
+/// Requests of one process to one object store that are in flight, bodies included.
+pub const STORE_REQUESTS: usize = 256;
+/// How long a request waits for its turn among [`STORE_REQUESTS`] before it goes ahead all the same.
+pub const STORE_REQUEST_PATIENCE: Duration = Duration::from_secs(30);
+/// How long one request to an object store may take, body and all, before it is tried again.
+pub const STORE_REQUEST_TIMEOUT: Duration = Duration::from_secs(300);
+/// How often a request to an object store is tried again after throttling, a 5xx or a broken connection.
+pub const STORE_RETRIES: usize = 10;
+/// First pause before a request to an object store is tried again; doubles, up to [`STORE_BACKOFF_MAX`].
+pub const STORE_BACKOFF: Duration = Duration::from_millis(100);
+/// Longest pause before a request to an object store is tried again.
+pub const STORE_BACKOFF_MAX: Duration = Duration::from_secs(15);
+/// How long a request to an object store is tried again at all.
+pub const STORE_RETRY_TIMEOUT: Duration = Duration::from_secs(180);
+/// Ranges of one file that one reader reads at once.
+pub const STORE_RANGES_AT_ONCE: usize = 10;
+/// Bytes between two ranges that are rather read than asked around: a request costs more.
+pub const STORE_RANGE_GAP: u64 = 1 << 20;
+/// Bytes that ranges merged into one request may have.
+pub const STORE_MERGED_RANGE: u64 = 16 << 20;
 /// Nested operators of one stage's plan that are accepted.
 pub const MAX_PLAN_DEPTH: usize = 512;
 /// Nested levels of one expression that are accepted.

@@ -18,6 +18,7 @@ use windrow_engine::exchange::ExchangeSource;
 use windrow_engine::exchange::client::{RemoteExchange, RemoteOnly};
 use windrow_engine::plan::cost::ClusterShape;
 use windrow_engine::session::Engine;
+use windrow_engine::stores::Stores;
 
 use crate::blobs::{BlobStore, MemoryBlobs};
 use crate::counting::Gauges;
@@ -138,7 +139,8 @@ impl Coordinator {
             }
         };
         let cluster = format!("{:08x}", (Uuid::new_v4().as_u128() >> 96) as u32);
-        let engine = Engine::new(warehouse, cluster)?;
+        let stores = Stores::open(&config.stores, config.listen.ip().is_loopback(), None)?;
+        let engine = Engine::new(warehouse, cluster, stores)?;
         let planning = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("windrow-plan")

@@ -211,7 +211,8 @@ mod tests {
     const IDLE: Duration = Duration::from_secs(60);
 
     fn sessions(limit: usize) -> (Arc<Sessions>, EngineSession) {
-        let engine = windrow_engine::session::Engine::new(std::env::temp_dir(), "test".to_owned()).unwrap();
+        let engine =
+            windrow_engine::session::Engine::new(std::env::temp_dir(), "test".to_owned(), Arc::default()).unwrap();
         (Sessions::new(limit, IDLE), engine.session())
     }
 

@@ -119,7 +119,8 @@ fn classify_parquet(error: &ParquetError) -> Error {
     }
 }
 
-fn classify_store(error: &object_store::Error) -> Error {
+/// The kind and text of an error of a store.
+pub fn classify_store(error: &object_store::Error) -> Error {
     match error {
         object_store::Error::NotFound { path, .. } => {
             Error::new(ErrorKind::NotFound, format!("/{} does not exist", path.trim_start_matches('/')))

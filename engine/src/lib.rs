@@ -8,6 +8,7 @@ pub mod codec;
 pub mod error;
 pub mod exchange;
 mod expression_depth;
+mod files;
 mod forgetting;
 pub mod frame;
 mod operator;

@@ -31,6 +31,7 @@ use crate::scalar::scalar_value;
 use crate::session::settings::WindrowOptions;
 use crate::sink::{AttemptContext, WriteExec};
 use crate::stopping::Stop;
+use crate::stores::{PinnedStores, Pins, Stores};
 
 /// Session states kept, one for each different set of settings.
 const MAX_STATES: usize = 64;
@@ -71,20 +72,21 @@ pub struct AttemptSpec<'a> {
 #[derive(Debug)]
 pub struct StageRuntime {
     base: Arc<RuntimeEnv>,
+    stores: Arc<Stores>,
     states: Mutex<BTreeMap<BlobHash, Arc<SessionState>>>,
 }
 
 impl StageRuntime {
-    /// A runtime whose operators spill below `scratch`, or nowhere.
-    pub fn new(scratch: Option<&Path>) -> Result<Self> {
+    /// A runtime over these stores whose operators spill below `scratch`, or nowhere.
+    pub fn new(scratch: Option<&Path>, stores: Arc<Stores>) -> Result<Self> {
         let mode = match scratch {
             Some(path) => DiskManagerMode::Directories(vec![path.to_owned()]),
             None => DiskManagerMode::Disabled,
         };
-        let builder = crate::session::storage::runtime_builder()
+        let builder = crate::session::storage::runtime_builder(Arc::clone(&stores) as _)
             .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(mode));
         let base = builder.build_arc().map_err(|e| classify(&e))?;
-        Ok(Self { base, states: Mutex::default() })
+        Ok(Self { base, stores, states: Mutex::default() })
     }
 
     /// Makes the attempt's own instance of its stage's plan.
@@ -97,14 +99,18 @@ impl StageRuntime {
         let state = self.state(&decoder)?;
         let mut config = state.config().clone();
         config.set_extension(Arc::new(AttemptContext { attempt: spec.attempt }));
+        let pins = Arc::new(Pins::default());
+        let stores = PinnedStores::new(Arc::clone(&self.stores) as _, Arc::clone(&pins));
         let runtime = RuntimeEnvBuilder::from_runtime_env(&self.base)
             .with_memory_pool(spec.pool)
+            .with_object_store_registry(Arc::new(stores))
             .build_arc()
             .map_err(|e| classify(&e))?;
         let context = state.task_ctx().as_ref().clone_with(config, runtime);
         let mut inputs = AttemptInputs {
             splits: TaskSplits::decode(spec.splits).map_err(|e| classify(&e))?,
             stop: Stop::with(&spec.stop),
+            pins,
             ..AttemptInputs::default()
         };
         for input in spec.inputs {

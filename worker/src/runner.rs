@@ -17,6 +17,7 @@ use windrow_engine::error::classify;
 use windrow_engine::exchange::block::encode_inline;
 use windrow_engine::runtime::{Attempt, AttemptInput, AttemptSpec, StageRuntime};
 use windrow_engine::scalar::too_many_rows;
+use windrow_engine::stores::Stores;
 
 use crate::budget::Budget;
 use crate::fetch::WorkerExchange;
@@ -82,8 +83,9 @@ impl Runner {
         store: ShuffleStore,
         budget: Budget,
         exchange: WorkerExchange,
+        stores: Arc<Stores>,
     ) -> Result<Self> {
-        let runtime = StageRuntime::new(Some(store.scratch()))?;
+        let runtime = StageRuntime::new(Some(store.scratch()), stores)?;
         let reservations = Semaphore::new(units(budget.limit()) as usize);
         let attempts = Gauge::default();
         Ok(Self { cpu, plans, runtime, store, budget, exchange, reservations, attempts })

@@ -10,12 +10,13 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use uuid::Uuid;
-use windrow_common::config::WorkerConfig;
+use windrow_common::config::{StoreAccess, WorkerConfig};
 use windrow_common::protocol::{DirectReads, ToCoordinator};
 use windrow_common::time::Clock;
 use windrow_common::{AttemptId, Error, Incarnation, JobId, Result, WorkerCounters, WorkerId};
 use windrow_control::{AttemptLedger, LedgerAction, LedgerConfig, LedgerEvent};
 use windrow_engine::exchange::ExchangeSource;
+use windrow_engine::stores::Stores;
 
 use crate::budget::Budget;
 use crate::counting::Counting;
@@ -87,7 +88,10 @@ impl Worker {
             listener.local_addr().map_err(|e| Error::io(format!("the listener has no address: {e}")))?.to_string();
         let exchange = WorkerExchange::new(id, incarnation, store.clone(), budget.clone(), io.clone());
         let plans = Plans::new(Arc::clone(&link));
-        let runner = Arc::new(Runner::new(cpu.clone(), plans, store.clone(), budget.clone(), exchange.clone())?);
+        // What statements may name was judged when they were planned.
+        let stores = Stores::open(&StoreAccess { allow: vec![], ..config.stores }, true, Some(io.clone()))?;
+        let runner = Runner::new(cpu.clone(), plans, store.clone(), budget.clone(), exchange.clone(), stores)?;
+        let runner = Arc::new(runner);
         let counting = Counting::new(Arc::clone(&runner), store.clone(), exchange.clone());
         io.spawn(server::serve_beside(counting.routes(), listener, store.clone(), cpu, shutdown.clone()));
         let ledger = AttemptLedger::new(LedgerConfig {

@@ -35,6 +35,7 @@ use crate::exchange::reader::{BoundInput, ExchangeReaderExec, Kept, Mapping};
 use crate::forgetting::ForgettingExec;
 use crate::sink::{SinkSpec, WriteExec};
 use crate::stopping::{Stop, stoppable};
+use crate::stores::Pins;
 
 /// What one attempt may read.
 #[derive(Debug, Default)]
@@ -47,6 +48,8 @@ pub struct AttemptInputs {
     pub scalars: BTreeMap<ExchangeId, ScalarValue>,
     /// Whether it is still wanted.
     pub(crate) stop: Stop,
+    /// Where its files are noted, so that nothing else is read in their place.
+    pub(crate) pins: Arc<Pins>,
 }
 
 /// A decoded blob: the message, not yet an instance.
@@ -168,6 +171,10 @@ impl InstanceDecoder<'_> {
         let Some(config) = file_scan(&plan) else {
             return internal_err!("a scan of a stage's plan decoded to something else");
         };
+        let store = config.object_store_url.as_str();
+        for file in groups.iter().flat_map(FileGroup::files) {
+            self.inputs.pins.add(store, &file.object_meta);
+        }
         // datafusion-proto drops entity tags and versions of files, and whether order matters: put ours back.
         let config = FileScanConfigBuilder::from(config.clone())
             .with_file_groups(groups)

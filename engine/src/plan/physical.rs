@@ -19,6 +19,7 @@ use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode};
 
 use super::overclaims::Overclaims;
 use super::rules::broadcast_safe;
+use crate::files::Snapshot;
 
 /// Bytes below which a file is not split between tasks, unless exchanges are forced.
 const MIN_SPLIT_BYTES: usize = 4 << 20;
@@ -64,9 +65,14 @@ pub fn settings_for(base: &ConfigOptions, spread: Spread) -> ConfigOptions {
     config
 }
 
-/// Plans the operators.
-pub async fn plan(state: &SessionState, logical: &LogicalPlan, spread: Spread) -> Result<Arc<dyn ExecutionPlan>> {
-    let mut session_config = state.config().clone();
+/// Plans the operators over the files of the snapshot.
+pub async fn plan(
+    state: &SessionState,
+    logical: &LogicalPlan,
+    spread: Spread,
+    snapshot: &Arc<Snapshot>,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let mut session_config = state.config().clone().with_extension(Arc::clone(snapshot));
     *session_config.options_mut() = settings_for(state.config_options(), spread);
     let builder = SessionStateBuilder::new_from_existing(state.clone()).with_config(session_config);
     let state = builder.with_physical_optimizer_rules(rules(spread)).build();

@@ -1,60 +1,70 @@
 //! Tables over files that are there already: `CREATE EXTERNAL TABLE`.
 
-use std::path::Path;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use datafusion::catalog::TableProvider;
 use datafusion::common::TableReference;
-use datafusion::logical_expr::{CreateExternalTable, DdlStatement, LogicalPlan};
+use datafusion::logical_expr::CreateExternalTable;
 use windrow_common::{Error, ErrorKind, Result};
 
+use super::sink_plan::base_directory;
 use super::statement::done;
 use super::{EngineSession, Planned};
-use crate::error::classify;
+use crate::files::{FilesRequest, FilesTable, files_table};
+use crate::stores::Location;
 
 impl EngineSession {
     /// Makes a table over existing files. Nothing is replaced before the new table is known to be usable.
     pub(super) async fn create_external_table(&self, create: &CreateExternalTable) -> Result<Planned> {
-        let mut create = create.clone();
-        create.name = self.place(&create.name, create.temporary)?;
-        if !self.may_create(&create.name, create.if_not_exists, create.or_replace, "EXTERNAL TABLE")? {
+        let name = self.place(&create.name, create.temporary)?;
+        if !self.may_create(&name, create.if_not_exists, create.or_replace, "EXTERNAL TABLE")? {
             return done(vec![]);
         }
-        check_locations(&create)?;
-        let table = self.table_over_files(&create).await?;
-        self.register(&create.name, table, create.or_replace)?;
+        if create.unbounded {
+            return Err(Error::new(ErrorKind::Unsupported, "UNBOUNDED tables do not exist here: every job ends"));
+        }
+        let base = base_directory()?;
+        let locations = create.locations.iter().map(|text| self.engine.stores.locate(text, &base));
+        let request = FilesRequest {
+            locations: locations.collect::<Result<_>>().map_err(|e| e.context(format!("LOCATION of table {name}")))?,
+            format: Some(create.file_type.to_uppercase()),
+            options: create.options.clone(),
+            schema: Some(Arc::clone(create.schema.inner())),
+            partition_columns: Some(create.table_partition_cols.clone()).filter(|columns| !columns.is_empty()),
+            name: name.to_string(),
+        };
+        let mut table = self.table_over(request).await?;
+        table.order = create.order_exprs.clone();
+        table.constraints = create.constraints.clone();
+        table.defaults = create.column_defaults.clone();
+        table.definition = create.definition.clone();
+        table.check_order()?;
+        self.register(&name, Arc::new(table), create.or_replace)?;
         done(vec![])
     }
 
     /// A table over the Parquet files of a directory that we wrote.
     pub(super) async fn parquet_table(&self, name: &TableReference, location: &str) -> Result<Arc<dyn TableProvider>> {
-        let text = location.replace('\'', "''");
-        let sql = format!("CREATE EXTERNAL TABLE t STORED AS PARQUET LOCATION '{text}'");
-        let state = self.context.state();
-        match state.create_logical_plan(&sql).await.map_err(|e| classify(&e))? {
-            LogicalPlan::Ddl(DdlStatement::CreateExternalTable(mut create)) => {
-                create.name = name.clone();
-                self.table_over_files(&create).await
-            }
-            other => Err(Error::internal(format!("a definition was planned as {}", other.display()))),
-        }
+        // It is ours: nobody needs to allow it.
+        let location = Location::parse(&format!("{}/", location.trim_end_matches('/')), &base_directory()?)?;
+        let request = FilesRequest {
+            locations: vec![location],
+            format: Some("PARQUET".to_owned()),
+            options: HashMap::new(),
+            schema: None,
+            partition_columns: Some(vec![]),
+            name: name.to_string(),
+        };
+        Ok(Arc::new(self.table_over(request).await?))
     }
 
-    async fn table_over_files(&self, create: &CreateExternalTable) -> Result<Arc<dyn TableProvider>> {
-        let place = || format!("LOCATION '{}' of table {}", create.locations.join("', '"), create.name);
-        let state = self.context.state();
-        let format = create.file_type.to_uppercase();
-        let factory = state.table_factories().get(&format).ok_or_else(|| {
-            let mut known: Vec<_> = state.table_factories().keys().cloned().collect();
-            known.sort();
-            Error::new(
-                ErrorKind::Unsupported,
-                format!("STORED AS {format} does not exist; there are {}", known.join(", ")),
-            )
-        })?;
-        let table = factory.create(&state, create).await.map_err(|e| self.explain_error(&e).context(place()))?;
-        if table.schema().fields().is_empty() {
-            return Err(without_columns(&place()));
+    async fn table_over(&self, request: FilesRequest) -> Result<FilesTable> {
+        let places: Vec<String> = request.locations.iter().map(ToString::to_string).collect();
+        let place = format!("LOCATION '{}' of table {}", places.join("', '"), request.name);
+        let table = files_table(&self.context.state(), request).await.map_err(|e| e.context(&place))?;
+        if table.file_schema.fields().is_empty() {
+            return Err(without_columns(&place));
         }
         Ok(table)
     }
@@ -67,27 +77,4 @@ pub(super) fn without_columns(place: &str) -> Error {
             "{place}: no columns are known, because the files there are empty; name the columns in CREATE EXTERNAL TABLE"
         ),
     )
-}
-
-/// A table over a place where nothing is would be an empty table without columns; that is never what was meant.
-fn check_locations(create: &CreateExternalTable) -> Result<()> {
-    for location in &create.locations {
-        let path = location.strip_prefix("file://").unwrap_or(location);
-        if path.contains("://") {
-            let scheme = path.split("://").next().unwrap_or_default();
-            return Err(Error::new(
-                ErrorKind::Unsupported,
-                format!("locations of '{scheme}://' cannot be read yet; local paths and file:// can"),
-            ));
-        }
-        let is_pattern = path.contains(['*', '?', '[']);
-        let declared = !create.schema.fields().is_empty();
-        if !is_pattern && !declared && !Path::new(path).exists() {
-            return Err(Error::new(
-                ErrorKind::NotFound,
-                format!("there is no file or directory {path} (LOCATION of table {})", create.name),
-            ));
-        }
-    }
-    Ok(())
 }

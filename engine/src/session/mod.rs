@@ -53,6 +53,7 @@ use crate::plan::set_comparison::NamedComparison;
 use crate::plan::subquery_value::SubqueryValue;
 use crate::plan::window_filter::WindowFilter;
 use crate::sink::SinkSpec;
+use crate::stores::Stores;
 use names::{DefaultSchema, SessionCatalog};
 use settings::WindrowOptions;
 use temporary::Temporary;
@@ -66,6 +67,7 @@ const SCHEMA: &str = "public";
 #[derive(Debug)]
 pub struct Engine {
     runtime: Arc<RuntimeEnv>,
+    stores: Arc<Stores>,
     catalog: Arc<MemoryCatalogProvider>,
     warehouse: PathBuf,
     cluster: String,
@@ -75,12 +77,19 @@ pub struct Engine {
 
 impl Engine {
     /// An engine whose tables without a location go below `warehouse`; `cluster` names it in what it writes.
-    pub fn new(warehouse: PathBuf, cluster: String) -> Result<Arc<Self>> {
-        let runtime = storage::runtime_builder().build_arc().map_err(|e| classify(&e))?;
+    ///
+    /// It reads and writes what `stores` give it.
+    pub fn new(warehouse: PathBuf, cluster: String, stores: Arc<Stores>) -> Result<Arc<Self>> {
+        let runtime = storage::runtime_builder(Arc::clone(&stores) as _).build_arc().map_err(|e| classify(&e))?;
         let catalog = Arc::new(MemoryCatalogProvider::new());
         catalog.register_schema(SCHEMA, Arc::new(MemorySchemaProvider::new())).map_err(|e| classify(&e))?;
         let defaults = settings::with_values(session_config().options());
-        Ok(Arc::new(Self { runtime, catalog, warehouse, cluster, defaults }))
+        Ok(Arc::new(Self { runtime, stores, catalog, warehouse, cluster, defaults }))
+    }
+
+    /// Where it reads and writes.
+    pub fn stores(&self) -> &Arc<Stores> {
+        &self.stores
     }
 
     /// A new session over the shared catalog.
@@ -102,7 +111,7 @@ impl Engine {
         let names =
             SessionCatalog::new(Arc::clone(&self.catalog), Arc::clone(&temporary.tables), default_schema.clone());
         context.register_catalog(CATALOG, Arc::new(names));
-        let context = file_tables::with_file_tables(context);
+        let context = file_tables::with_file_tables(context, Arc::clone(&self.stores));
         EngineSession { engine: Arc::clone(self), context, temporary, default_schema }
     }
 }

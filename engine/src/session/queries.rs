@@ -9,6 +9,7 @@ use super::settings::{FastPath, WindrowOptions};
 use super::sink_plan::write_operator;
 use super::{Analysis, EngineSession, PlanContext, Planned, PlannedJob, PlannedSink};
 use crate::error::classify;
+use crate::files::Snapshot;
 use crate::plan::cost::{self, Costs};
 use crate::plan::cut::{self, CutPlan};
 use crate::plan::physical::{self, Spread, settings_for};
@@ -67,6 +68,7 @@ impl EngineSession {
     ) -> Result<Alternatives> {
         let optimised = self.context.state().optimize(logical).map_err(|e| self.explain_error(&e))?;
         let fast_path = self.options().fast_path;
+        let snapshot = Arc::new(Snapshot::default());
         let one_worker = context.cluster.slots <= context.cluster.largest;
         let many_spread = self.many_tasks(context)?;
         let (fast, reason, many) = match fast_path {
@@ -74,7 +76,7 @@ impl EngineSession {
             FastPath::Off => (false, "windrow.fast_path is off".to_owned(), None),
             FastPath::Auto if one_worker && !both => (true, "one worker has all the slots".to_owned(), None),
             FastPath::Auto => {
-                let many = self.cut_many(&optimised, sink, many_spread).await?;
+                let many = self.cut_many(&optimised, sink, many_spread, &snapshot).await?;
                 let costs = cost::estimate(&many, context.cluster);
                 let fast = one_worker || costs.prefers_one_task();
                 let reason = match (one_worker, fast) {
@@ -85,10 +87,10 @@ impl EngineSession {
                 (fast, reason.to_owned(), Some(many))
             }
         };
-        let one = if fast || both { Some(self.cut_one(&optimised, sink, context).await?) } else { None };
+        let one = if fast || both { Some(self.cut_one(&optimised, sink, context, &snapshot).await?) } else { None };
         let many = match many {
             Some(many) => many,
-            None if both || !fast => self.cut_many(&optimised, sink, many_spread).await?,
+            None if both || !fast => self.cut_many(&optimised, sink, many_spread, &snapshot).await?,
             None => CutPlan::default(),
         };
         let costs =
@@ -101,13 +103,20 @@ impl EngineSession {
         logical: &LogicalPlan,
         sink: Option<&PlannedSink>,
         context: &PlanContext,
+        snapshot: &Arc<Snapshot>,
     ) -> Result<CutPlan> {
-        let operators = self.operators(logical, sink, self.one_task(context)).await?;
+        let operators = self.operators(logical, sink, self.one_task(context), snapshot).await?;
         cut::whole(&operators, context.cluster.largest.max(1)).map_err(|e| classify(&e))
     }
 
-    async fn cut_many(&self, logical: &LogicalPlan, sink: Option<&PlannedSink>, spread: Spread) -> Result<CutPlan> {
-        let operators = self.operators(logical, sink, spread).await?;
+    async fn cut_many(
+        &self,
+        logical: &LogicalPlan,
+        sink: Option<&PlannedSink>,
+        spread: Spread,
+        snapshot: &Arc<Snapshot>,
+    ) -> Result<CutPlan> {
+        let operators = self.operators(logical, sink, spread, snapshot).await?;
         cut::cut(&operators).map_err(|e| classify(&e))
     }
 
@@ -116,9 +125,10 @@ impl EngineSession {
         logical: &LogicalPlan,
         sink: Option<&PlannedSink>,
         spread: Spread,
+        snapshot: &Arc<Snapshot>,
     ) -> Result<Arc<dyn datafusion::physical_plan::ExecutionPlan>> {
         let state = self.context.state();
-        let operators = physical::plan(&state, logical, spread).await.map_err(|e| self.explain_error(&e))?;
+        let operators = physical::plan(&state, logical, spread, snapshot).await.map_err(|e| self.explain_error(&e))?;
         crate::codec::encode::check_shippable(&operators).map_err(|e| classify(&e))?;
         let operators = local::run_local_leaves(operators, &state.task_ctx()).await.map_err(|e| classify(&e))?;
         match sink {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use datafusion::catalog::TableProvider;
 use datafusion::catalog::default_table_source::source_as_provider;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
-use datafusion::datasource::listing::ListingTable;
 use datafusion::logical_expr::dml::{CopyTo, InsertOp};
 use datafusion::logical_expr::{CreateMemoryTable, DmlStatement, LogicalPlan, WriteOp};
 use datafusion::physical_expr::LexOrdering;
@@ -17,6 +16,7 @@ use windrow_common::{Error, ErrorKind, Result, SinkMode};
 
 use super::{Engine, NewTable, PlanContext, PlannedSink};
 use crate::error::classify;
+use crate::files::FilesTable;
 use crate::sink::{Layout, SinkOptions, SinkSpec, Target, WriteExec};
 
 /// A statement that writes.
@@ -132,7 +132,7 @@ fn spec(
 }
 
 /// What relative paths of statements are relative to.
-fn base_directory() -> Result<std::path::PathBuf> {
+pub(super) fn base_directory() -> Result<std::path::PathBuf> {
     std::env::current_dir().map_err(|e| Error::io(format!("the current directory cannot be read: {e}")))
 }
 
@@ -155,10 +155,10 @@ fn writable(name: &str, provider: &Arc<dyn TableProvider>, mode: SinkMode) -> Re
 
 /// The one place of a table's files, if it is a table over Parquet files.
 fn table_location(provider: &Arc<dyn TableProvider>) -> Option<String> {
-    let table = provider.downcast_ref::<ListingTable>()?;
-    table.options().format.downcast_ref::<ParquetFormat>()?;
-    let [path] = table.table_paths().as_slice() else { return None };
-    Some(path.as_str().to_owned())
+    let table = provider.downcast_ref::<FilesTable>()?;
+    table.format.downcast_ref::<ParquetFormat>()?;
+    let [location] = table.locations.as_slice() else { return None };
+    (!location.is_pattern()).then(|| location.url())
 }
 
 /// Puts the write on top of the operators that make its rows.

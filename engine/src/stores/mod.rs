@@ -1,28 +1,61 @@
-//! The object stores that statements and plans may name: where a URL leads, who may use it, and the client that speaks
-//! to it. One [`Stores`] belongs to a process; its clients are made once and shared by all that it runs.
+//! The object stores that statements and plans may name: where a location leads, who may use it, and the client that speaks
+//! to it. One [`Stores`] belongs to a process; its clients are made once, when they are first needed, and shared by all
+//! that it runs.
+//!
+//! ```text
+//!  text ─► Location ─► Allowed? ─► Client (environment + file of stores; retries; bounded requests)
+//!                                    │
+//!                                    ├─► VisibleStore ─► planning: listing, footers
+//!                                    │         └─► PinnedStore ─► an attempt: the files that were listed, or an error
+//!                                    └─► WritableStore ─► sinks
+//! ```
+
+mod allowed;
+mod client;
+mod config;
+mod connector;
+mod location;
+mod pinned;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::path::Path as FilePath;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use datafusion::common::DataFusionError;
+use datafusion::execution::object_store::ObjectStoreRegistry;
+use object_store::ObjectStore;
 use object_store::multipart::MultipartStore;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreScheme};
+use tokio::runtime::Handle;
 use url::Url;
+use windrow_common::config::StoreAccess;
 use windrow_common::{Error, ErrorKind, Result};
+
+pub use allowed::Allowed;
+pub use config::StoresConfig;
+pub use location::{Location, file_name};
+pub use pinned::{PinnedStores, Pins, stamped};
+
+use crate::error::external;
+use crate::sink::VisibleStore;
+use client::Client;
 
 /// The stores of one process.
 #[derive(Debug, Default)]
 pub struct Stores {
+    config: StoresConfig,
+    allowed: Allowed,
+    /// The threads for I/O; none: requests run where they are made.
+    io: Option<Handle>,
     /// By `scheme://authority`.
-    clients: RwLock<BTreeMap<String, Client>>,
+    clients: Mutex<BTreeMap<String, Entry>>,
 }
 
-/// A store's client, in each of its roles.
-#[derive(Clone)]
-struct Client {
-    objects: Arc<dyn ObjectStore>,
-    uploads: Option<Arc<dyn MultipartStore>>,
+#[derive(Clone, Debug)]
+struct Entry {
+    client: Client,
+    visible: Arc<dyn ObjectStore>,
 }
 
 /// A place in an object store that can be written to; never a file system.
@@ -38,12 +71,6 @@ pub struct WritableStore {
     pub shown: String,
 }
 
-impl fmt::Debug for Client {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Client({})", self.objects)
-    }
-}
-
 impl fmt::Debug for WritableStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "WritableStore({})", self.shown)
@@ -51,29 +78,94 @@ impl fmt::Debug for WritableStore {
 }
 
 impl Stores {
+    /// Stores reached as `config` says, as far as they are `allowed`, over the threads of `io`.
+    pub fn new(config: StoresConfig, allowed: Allowed, io: Option<Handle>) -> Self {
+        Self { config, allowed, io, clients: Mutex::default() }
+    }
+
+    /// Stores reached as the operator says; with `local_only`, all that uses them is on this machine.
+    pub fn open(access: &StoreAccess, local_only: bool, io: Option<Handle>) -> Result<Arc<Self>> {
+        let config = access.file.as_deref().map(StoresConfig::read).transpose()?.unwrap_or_default();
+        let allowed = match access.allow.as_slice() {
+            [] if local_only => Allowed::Everything,
+            places => {
+                let base = std::env::current_dir()
+                    .map_err(|e| Error::io(format!("the current directory cannot be read: {e}")))?;
+                Allowed::only(places, &base)?
+            }
+        };
+        Ok(Arc::new(Self::new(config, allowed, io)))
+    }
+
+    /// Reads a location's text, and refuses it if the operator does not allow it. Relative paths start at `base`.
+    pub fn locate(&self, text: &str, base: &FilePath) -> Result<Location> {
+        let location = Location::parse(text, base)?;
+        self.allowed.check(&location)?;
+        Ok(location)
+    }
+
     /// Enters a store; what was entered under its scheme and authority before is replaced.
     pub fn register<S: ObjectStore + MultipartStore>(&self, url: &Url, store: Arc<S>) {
-        let client = Client { objects: store.clone(), uploads: Some(store) };
-        self.clients.write().unwrap_or_else(PoisonError::into_inner).insert(key(url), client);
+        self.enter(store_key(url), Client::writable(store));
     }
 
     /// The place that a URL of an object store (`s3://bucket/dir`) names, to be written to.
     pub fn writable(&self, url: &Url) -> Result<WritableStore> {
-        let clients = self.clients.read().unwrap_or_else(PoisonError::into_inner);
-        let shown = shown(url);
-        let found = clients.get(&key(url)).cloned();
-        let Some(Client { objects, uploads: Some(uploads) }) = found else {
-            return Err(Error::new(ErrorKind::Unsupported, format!("'{shown}' cannot be written to")));
+        let text = percent_encoding::percent_decode_str(url.as_str()).decode_utf8_lossy().into_owned();
+        let location = self.locate(&text, FilePath::new("/"))?;
+        let entry = self.entry(location.store())?;
+        let Client { objects, uploads: Some(uploads) } = entry.client else {
+            return Err(Error::new(ErrorKind::Unsupported, format!("'{location}': nothing can be written there")));
         };
-        let (_, path) = ObjectStoreScheme::parse(url).map_err(|e| Error::user(format!("'{shown}': {e}")))?;
-        Ok(WritableStore { objects, uploads, path, shown })
+        Ok(WritableStore { objects, uploads, path: location.path().clone(), shown: location.to_string() })
+    }
+
+    /// A store through which published files are seen, by its scheme and authority.
+    pub fn visible(&self, store: &str) -> Result<Arc<dyn ObjectStore>> {
+        Ok(self.entry(store)?.visible)
+    }
+
+    fn entry(&self, store: &str) -> Result<Entry> {
+        if let Some(entry) = self.lock().get(store) {
+            return Ok(entry.clone());
+        }
+        let client = Client::connect(store, self.config.options(store), self.io.as_ref())?;
+        Ok(self.enter(store.to_owned(), client))
+    }
+
+    fn enter(&self, key: String, client: Client) -> Entry {
+        let visible = Arc::new(VisibleStore::new(Arc::clone(&client.objects)));
+        let entry = Entry { client, visible };
+        self.lock().insert(key, entry.clone());
+        entry
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Entry>> {
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn key(url: &Url) -> String {
-    format!("{}://{}", url.scheme(), url.authority())
+impl ObjectStoreRegistry for Stores {
+    fn register_store(&self, url: &Url, store: Arc<dyn ObjectStore>) -> Option<Arc<dyn ObjectStore>> {
+        let visible = Arc::clone(&store);
+        let entry = Entry { client: Client { objects: store, uploads: None }, visible };
+        self.lock().insert(store_key(url), entry).map(|before| before.visible)
+    }
+
+    fn get_store(&self, url: &Url) -> Result<Arc<dyn ObjectStore>, DataFusionError> {
+        let key = store_key(url);
+        if key == "file://" && !self.lock().contains_key(&key) {
+            let store: Arc<dyn ObjectStore> = Arc::new(VisibleStore::local());
+            self.register_store(url, store);
+        }
+        self.visible(&key).map_err(external)
+    }
 }
 
-fn shown(url: &Url) -> String {
-    format!("{}://{}{}", url.scheme(), url.host_str().unwrap_or_default(), url.path())
+/// Scheme and authority, without a password.
+fn store_key(url: &Url) -> String {
+    let mut bare = url.clone();
+    // Fails for URLs without an authority, which have no password either.
+    let _ = bare.set_password(None);
+    format!("{}://{}", bare.scheme(), bare.authority())
 }

@@ -1,0 +1,207 @@
+//! Makes tables over files, for `CREATE EXTERNAL TABLE` and `FROM 'path'`.
+
+use std::collections::{BTreeMap, HashMap};
+
+use datafusion::arrow::datatypes::{Schema, SchemaRef};
+use datafusion::execution::session_state::SessionState;
+use futures::stream::TryStreamExt;
+use windrow_common::{Error, ErrorKind, Result};
+
+use super::hive::{Inference, PartitionColumn};
+use super::listing::{self, Found, Wanted};
+use super::table::{FilesTable, Names, Parts};
+use super::{format, schema};
+use crate::error::classify;
+use crate::stores::{Location, file_name};
+
+/// What a table over files is to be.
+#[derive(Debug, Default)]
+pub struct FilesRequest {
+    /// Its places.
+    pub locations: Vec<Location>,
+    /// The format, as STORED AS has it; none: the names of the files tell it.
+    pub format: Option<String>,
+    /// The options of the format.
+    pub options: HashMap<String, String>,
+    /// The declared columns, those of partitions among them.
+    pub schema: Option<SchemaRef>,
+    /// The names of the declared partition columns; none: the names of the directories tell them.
+    pub partition_columns: Option<Vec<String>>,
+    /// What the table is called in errors.
+    pub name: String,
+}
+
+/// Makes a table over files: looks at what is there now, as far as that is not declared.
+pub async fn files_table(state: &SessionState, request: FilesRequest) -> Result<FilesTable> {
+    let subdirectories = !state.config_options().execution.listing_table_ignore_subdirectory;
+    let found = all_files(state, &request.locations, subdirectories).await?;
+    let declared = request.schema.as_ref().filter(|schema| !schema.fields().is_empty());
+    if found.is_empty() && declared.is_none() {
+        return Err(nothing_there(&request.locations));
+    }
+    let known = known_format(&request, &found)?;
+    let format = format::made(state, &known.name, &known.options)?;
+    let files: Vec<&Found> =
+        found.iter().filter(|file| is_named(&request, file) || known.names.include(&file.relative)).collect();
+    let partition_columns = partition_columns(&request, declared, &files)?;
+    let file_schema = match declared {
+        Some(schema) => without(schema, &partition_columns),
+        None => {
+            let Some(first) = request.locations.first() else { return Err(Error::internal("a table without a place")) };
+            let store_url = first.store_url()?;
+            let store = state.runtime_env().object_store(&store_url).map_err(|e| classify(&e))?;
+            let metas: Vec<_> = files.iter().map(|file| file.meta.clone()).collect();
+            let inferred = schema::infer(state, first.store(), &store, &format, &metas).await?;
+            without(&inferred, &partition_columns)
+        }
+    };
+    Ok(FilesTable::new(Parts {
+        locations: request.locations,
+        subdirectories,
+        names: known.names,
+        format,
+        format_name: known.name,
+        options: known.options.into_iter().collect::<BTreeMap<_, _>>(),
+        file_schema,
+        partition_columns,
+    }))
+}
+
+async fn all_files(state: &SessionState, locations: &[Location], subdirectories: bool) -> Result<Vec<Found>> {
+    let mut all = vec![];
+    if let (Some(first), Some(other)) =
+        (locations.first(), locations.iter().find(|other| other.store() != locations[0].store()))
+    {
+        let message =
+            format!("'{first}' and '{other}' are in two stores; make a table over each, and a UNION ALL of them");
+        return Err(Error::new(ErrorKind::Unsupported, message));
+    }
+    for location in locations {
+        let store = state.runtime_env().object_store(location.store_url()?).map_err(|e| classify(&e))?;
+        let wanted = Wanted { subdirectories, ..Wanted::ALL };
+        let files = listing::files(&store, location, &wanted).await?;
+        all.extend(files.try_collect::<Vec<_>>().await?);
+    }
+    all.sort_by(|a, b| a.meta.location.cmp(&b.meta.location));
+    all.dedup_by(|a, b| a.meta.location == b.meta.location);
+    Ok(all)
+}
+
+fn nothing_there(locations: &[Location]) -> Error {
+    let places: Vec<String> = locations.iter().map(|place| format!("'{place}'")).collect();
+    let places = places.join(", ");
+    let message = match locations {
+        [place] if place.is_pattern() => format!("no file matches {places}"),
+        [place] if place.is_local() && std::path::Path::new(&format!("/{}", place.path())).is_dir() => format!(
+            "no data can be found in {places}: it has no files, or only in subdirectories, which a pattern like '**/*.parquet' names"
+        ),
+        _ => format!("there is no file or directory {places}"),
+    };
+    Error::new(ErrorKind::NotFound, message)
+}
+
+struct Known {
+    name: String,
+    options: HashMap<String, String>,
+    names: Names,
+}
+
+/// The format that was named, or that the names of the files tell; and which files of a directory it means.
+fn known_format(request: &FilesRequest, found: &[Found]) -> Result<Known> {
+    let mut options = request.options.clone();
+    let told = || found.iter().find_map(|file| Some((file, format::of_path(&file.relative)?)));
+    let Some(name) = &request.format else {
+        let Some((_, (name, compression))) = told() else { return Err(unknown_format(request, found)) };
+        if !compression.is_empty() {
+            options.insert("format.compression".to_owned(), compression.to_owned());
+        }
+        for file in found.iter().filter(|file| !is_named(request, file)) {
+            match format::of_path(&file.relative) {
+                Some(other) if other != (name, compression) => return Err(two_formats(request, &file.relative, name)),
+                _ => {}
+            }
+        }
+        return Ok(Known { name: name.to_owned(), options, names: Names::Of(name) });
+    };
+    let ours = found.iter().find_map(|file| {
+        let (told, compression) = format::of_path(&file.relative)?;
+        format::means(name, told).then_some((told, compression))
+    });
+    let says_compression = options.keys().any(|key| key.trim_start_matches("format.") == "compression");
+    if let Some((_, compression)) = ours
+        && !compression.is_empty()
+        && !says_compression
+    {
+        options.insert("format.compression".to_owned(), compression.to_owned());
+    }
+    let directory = !request.locations.iter().any(Location::is_pattern);
+    let names = match ours {
+        Some((told, _)) if directory => Names::Of(told),
+        _ => Names::All,
+    };
+    Ok(Known { name: name.clone(), options, names })
+}
+
+/// Whether the statement names this very file.
+fn is_named(request: &FilesRequest, file: &Found) -> bool {
+    request.locations.iter().any(|place| !place.is_pattern() && *place.path() == file.meta.location)
+}
+
+fn unknown_format(request: &FilesRequest, found: &[Found]) -> Error {
+    let store = request.locations.first().map_or("", Location::store);
+    let file = found.first().map(|file| file_name(store, &file.meta.location)).unwrap_or_default();
+    Error::user(format!(
+        "the name of '{file}' does not tell its format; say it with CREATE EXTERNAL TABLE … STORED AS … LOCATION …"
+    ))
+}
+
+fn two_formats(request: &FilesRequest, file: &str, name: &str) -> Error {
+    let place = request.locations.first().map(ToString::to_string).unwrap_or_default();
+    Error::user(format!(
+        "'{place}' has files of several formats: '{file}' beside {name} files of another name; name those of one kind with a pattern"
+    ))
+}
+
+fn partition_columns(
+    request: &FilesRequest,
+    declared: Option<&SchemaRef>,
+    files: &[&Found],
+) -> Result<Vec<PartitionColumn>> {
+    let inferred = || {
+        let mut inference = Inference::default();
+        for (index, file) in files.iter().filter(|file| !is_named(request, file)).enumerate() {
+            inference.see(&file.relative, index == 0)?;
+        }
+        Ok::<_, Error>(inference.columns())
+    };
+    let names = match (&request.partition_columns, declared) {
+        (Some(names), _) => names,
+        // Declared columns say all there is.
+        (None, Some(_)) => return Ok(vec![]),
+        (None, None) => return inferred(),
+    };
+    if names.is_empty() {
+        return Ok(vec![]);
+    }
+    let known = inferred().unwrap_or_default();
+    let column = |name: &String| {
+        let declared = declared.and_then(|schema| schema.field_with_name(name).ok().cloned());
+        let data_type = match (declared, known.iter().find(|column| column.name == *name)) {
+            (Some(field), _) => field.data_type().clone(),
+            (None, Some(column)) => column.data_type.clone(),
+            (None, None) => datafusion::arrow::datatypes::DataType::Utf8,
+        };
+        PartitionColumn { name: name.clone(), data_type }
+    };
+    Ok(names.iter().map(column).collect())
+}
+
+fn without(schema: &SchemaRef, columns: &[PartitionColumn]) -> SchemaRef {
+    let fields: Vec<_> = schema
+        .fields()
+        .iter()
+        .filter(|field| !columns.iter().any(|column| column.name == *field.name()))
+        .cloned()
+        .collect();
+    std::sync::Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()))
+}

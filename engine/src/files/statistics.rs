@@ -1,0 +1,55 @@
+//! What footers say of files: rows, smallest and largest values, and where row groups begin.
+
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::catalog::Session;
+use datafusion::common::{Result, Statistics};
+use datafusion::datasource::file_format::FileFormat;
+use datafusion::execution::cache::cache_manager::{CachedFileMetadata, SchemaFingerprint, TableScopedPath};
+use datafusion_datasource_parquet::metadata::DFParquetMetadata;
+use object_store::{ObjectMeta, ObjectStore};
+use parquet::file::metadata::PageIndexPolicy;
+
+/// The statistics of one file, kept for as long as the file is the same.
+pub async fn of_file(
+    state: &dyn Session,
+    store: &Arc<dyn ObjectStore>,
+    format: &Arc<dyn FileFormat>,
+    schema: &SchemaRef,
+    fingerprint: &Arc<SchemaFingerprint>,
+    file: &ObjectMeta,
+) -> Result<Arc<Statistics>> {
+    let key = TableScopedPath { table: None, path: file.location.clone() };
+    let cache = state.runtime_env().cache_manager.get_file_statistic_cache();
+    if let Some(known) = cache.as_ref().and_then(|cache| cache.get(&key))
+        && known.is_valid_for(file, fingerprint)
+    {
+        return Ok(Arc::clone(&known.statistics));
+    }
+    let found = format.infer_stats(state, store, Arc::clone(schema), file).await?;
+    let statistics = Arc::new(found);
+    if let Some(cache) = cache {
+        let entry = CachedFileMetadata::new(file.clone(), Arc::clone(fingerprint), Arc::clone(&statistics), None);
+        cache.put(&key, entry);
+    }
+    Ok(statistics)
+}
+
+/// Where the row groups of a Parquet file begin, in order. A reader of a part of the file reads those that begin in it.
+pub async fn row_groups(state: &dyn Session, store: &Arc<dyn ObjectStore>, file: &ObjectMeta) -> Result<Vec<u64>> {
+    let footers = state.runtime_env().cache_manager.get_file_metadata_cache();
+    let footer = DFParquetMetadata::new(store.as_ref(), file)
+        .with_file_metadata_cache(Some(footers))
+        .with_page_index_policy(Some(PageIndexPolicy::Skip))
+        .fetch_metadata()
+        .await?;
+    let begins = footer.row_groups().iter().filter(|group| group.num_columns() > 0).map(|group| {
+        let column = group.column(0);
+        let begin = column.dictionary_page_offset().unwrap_or_else(|| column.data_page_offset());
+        u64::try_from(begin).unwrap_or(0)
+    });
+    let mut begins: Vec<u64> = begins.collect();
+    begins.sort_unstable();
+    Ok(begins)
+}

@@ -1,0 +1,384 @@
+//! A table over files. Each scan looks at what files there are now, and pins them: their sizes and tags go with the plan.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use datafusion::arrow::datatypes::{Schema, SchemaRef};
+use datafusion::catalog::{ScanArgs, ScanResult, Session, TableProvider};
+use datafusion::common::stats::Precision;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{Column, Constraints, Result, Statistics, project_schema};
+use datafusion::datasource::TableType;
+use datafusion::datasource::file_format::FileFormat;
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder};
+use datafusion::datasource::table_schema::TableSchemaBuilder;
+use datafusion::execution::cache::cache_manager::SchemaFingerprint;
+use datafusion::logical_expr::{Expr, SortExpr, TableProviderFilterPushDown};
+use datafusion::physical_expr::{LexOrdering, create_lex_ordering};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
+use datafusion_datasource::compute_all_files_statistics;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use futures::stream::{self, StreamExt, TryStreamExt};
+use object_store::ObjectStore;
+
+use super::hive::{PartitionColumn, Pruning};
+use super::listing::{self, Found, Wanted};
+use super::splits::{Cuts, share_out};
+use super::{format, statistics};
+use crate::error::external;
+use crate::stores::Location;
+
+/// A table over files.
+pub struct FilesTable {
+    /// Its places, all in one store.
+    pub locations: Vec<Location>,
+    /// Whether directories that are no partitions are looked into.
+    pub subdirectories: bool,
+    /// Which files of a directory belong to it.
+    pub names: Names,
+    /// The format of its files.
+    pub format: Arc<dyn FileFormat>,
+    /// The format's name, as STORED AS has it.
+    pub format_name: String,
+    /// The options of the format that the table was made with.
+    pub options: BTreeMap<String, String>,
+    /// The columns in its files.
+    pub file_schema: SchemaRef,
+    /// The columns in the names of its directories.
+    pub partition_columns: Vec<PartitionColumn>,
+    /// The order that its files are declared to have.
+    pub order: Vec<Vec<SortExpr>>,
+    /// Declared constraints.
+    pub constraints: Constraints,
+    /// Declared defaults.
+    pub defaults: HashMap<String, Expr>,
+    /// The statement that made it.
+    pub definition: Option<String>,
+    schema: SchemaRef,
+    fingerprint: Arc<SchemaFingerprint>,
+}
+
+/// Which files of a directory belong to a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Names {
+    /// All.
+    All,
+    /// Those whose name tells this format.
+    Of(&'static str),
+}
+
+impl Names {
+    /// Whether a file of this name belongs to the table.
+    pub fn include(&self, path: &str) -> bool {
+        match self {
+            Names::All => true,
+            Names::Of(format) => format::of_path(path).is_some_and(|(found, _)| found == *format),
+        }
+    }
+}
+
+/// What makes a table over files.
+pub(super) struct Parts {
+    pub(super) locations: Vec<Location>,
+    pub(super) subdirectories: bool,
+    pub(super) names: Names,
+    pub(super) format: Arc<dyn FileFormat>,
+    pub(super) format_name: String,
+    pub(super) options: BTreeMap<String, String>,
+    pub(super) file_schema: SchemaRef,
+    pub(super) partition_columns: Vec<PartitionColumn>,
+}
+
+impl fmt::Debug for FilesTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let places: Vec<String> = self.locations.iter().map(ToString::to_string).collect();
+        write!(f, "FilesTable({} {:?} {})", self.format_name, self.options.keys(), places.join(", "))
+    }
+}
+
+impl FilesTable {
+    pub(super) fn new(parts: Parts) -> Self {
+        let mut fields: Vec<_> = parts.file_schema.fields().iter().cloned().collect();
+        fields.extend(parts.partition_columns.iter().map(|column| Arc::new(column.field())));
+        let schema = Arc::new(Schema::new_with_metadata(fields, parts.file_schema.metadata().clone()));
+        let fingerprint = Arc::new(SchemaFingerprint::from_schema(&parts.file_schema));
+        Self {
+            locations: parts.locations,
+            subdirectories: parts.subdirectories,
+            names: parts.names,
+            format: parts.format,
+            format_name: parts.format_name,
+            options: parts.options,
+            file_schema: parts.file_schema,
+            partition_columns: parts.partition_columns,
+            order: vec![],
+            constraints: Constraints::default(),
+            defaults: HashMap::new(),
+            definition: None,
+            schema,
+            fingerprint,
+        }
+    }
+
+    /// The declared order names columns that there are.
+    pub fn check_order(&self) -> windrow_common::Result<()> {
+        let columns = self.order.iter().flatten().flat_map(|sort| sort.expr.column_refs());
+        for column in columns {
+            if self.schema.column_with_name(&column.name).is_none() {
+                let message = format!("WITH ORDER names a column '{}' that the table does not have", column.name);
+                return Err(windrow_common::Error::new(windrow_common::ErrorKind::NotFound, message));
+            }
+        }
+        Ok(())
+    }
+
+    fn by_partition(&self, filter: &Expr) -> bool {
+        let known = |name: &str| self.partition_columns.iter().any(|column| column.name == name);
+        let columns = filter.column_refs();
+        !columns.is_empty() && columns.iter().all(|column| known(&column.name)) && !filter.is_volatile()
+    }
+
+    /// For each number of leading partition columns, the conditions that these decide.
+    fn pruning(&self, state: &dyn Session, filters: &[Expr]) -> Result<Vec<Pruning>> {
+        let filters: Vec<&Expr> = filters.iter().filter(|filter| self.by_partition(filter)).collect();
+        (1..=self.partition_columns.len())
+            .map(|count| {
+                let columns = &self.partition_columns[..count];
+                let known = |column: &&Column| columns.iter().any(|known| known.name == column.name);
+                let decided: Vec<&Expr> =
+                    filters.iter().copied().filter(|filter| filter.column_refs().iter().all(known)).collect();
+                Pruning::new(columns, &decided, state.execution_props())
+            })
+            .collect()
+    }
+
+    async fn found(&self, state: &dyn Session, filters: &[Expr]) -> Result<Arc<Vec<Found>>> {
+        let pruning = self.pruning(state, filters)?;
+        let snapshot = state.config().get_extension::<Snapshot>();
+        let key = format!("{:p} {pruning:?}", Arc::as_ptr(&self.schema));
+        if let Some(found) = snapshot.as_ref().and_then(|snapshot| snapshot.get(&key)) {
+            return Ok(found);
+        }
+        let wanted =
+            Wanted { subdirectories: self.subdirectories, columns: &self.partition_columns, pruning: &pruning };
+        let mut found: Vec<Found> = vec![];
+        for location in &self.locations {
+            let store = state.runtime_env().object_store(location.store_url().map_err(external)?)?;
+            let files = listing::files(&store, location, &wanted).await.map_err(external)?;
+            let mut files = files.try_filter(|file| {
+                let one = !location.is_pattern() && file.meta.location == *location.path();
+                std::future::ready(one || self.names.include(&file.relative))
+            });
+            while let Some(file) = files.next().await {
+                found.push(file.map_err(external)?);
+            }
+        }
+        // Places may overlap; and the same files must always come in the same order.
+        found.sort_by(|a, b| a.meta.location.cmp(&b.meta.location));
+        found.dedup_by(|a, b| a.meta.location == b.meta.location);
+        let found = Arc::new(found);
+        if let Some(snapshot) = snapshot {
+            snapshot.put(key, &found);
+        }
+        Ok(found)
+    }
+
+    /// The files with their statistics, as many as a limit needs; and whether some were left out.
+    async fn files(
+        &self,
+        state: &dyn Session,
+        store: &Arc<dyn ObjectStore>,
+        found: &[Found],
+        limit: Option<usize>,
+    ) -> Result<(Vec<PartitionedFile>, bool)> {
+        let at_once = state.config_options().execution.meta_fetch_concurrency.get();
+        let collect = state.config().collect_statistics();
+        let with_statistics = |found: &Found| {
+            let (meta, values) = (found.meta.clone(), found.values.clone());
+            let of_one = async move {
+                let statistics = match collect {
+                    true => {
+                        statistics::of_file(state, store, &self.format, &self.file_schema, &self.fingerprint, &meta)
+                            .await?
+                    }
+                    false => Arc::new(Statistics::new_unknown(&self.file_schema)),
+                };
+                let mut file = PartitionedFile::new_from_meta(meta);
+                file.partition_values = values;
+                Ok::<_, datafusion::error::DataFusionError>(file.with_statistics(statistics))
+            };
+            of_one.boxed()
+        };
+        let coming: Vec<_> = found.iter().map(with_statistics).collect();
+        let mut coming = stream::iter(coming).buffered(at_once);
+        let (mut files, mut rows) = (vec![], Precision::Exact(0));
+        while let Some(file) = coming.try_next().await? {
+            rows = match &file.statistics {
+                Some(statistics) => rows.add(&statistics.num_rows),
+                None => Precision::Absent,
+            };
+            files.push(file);
+            if let (Some(limit), Precision::Exact(rows)) = (limit, rows)
+                && rows > limit
+            {
+                break;
+            }
+        }
+        let left_out = files.len() < found.len();
+        Ok((files, left_out))
+    }
+
+    async fn groups(
+        &self,
+        state: &dyn Session,
+        store: &Arc<dyn ObjectStore>,
+        files: Vec<PartitionedFile>,
+    ) -> Result<Vec<FileGroup>> {
+        let shares = state.config().target_partitions().max(1);
+        if !self.order.is_empty() {
+            return Ok(FileGroup::new(files).split_files(shares));
+        }
+        let optimizer = &state.config_options().optimizer;
+        let smallest = optimizer.repartition_file_min_size as u64;
+        let total: u64 = files.iter().map(|file| file.object_meta.size).sum();
+        let cuts = format::cuts(&self.format);
+        let parquet = format::is_parquet(&self.format);
+        let at_once = state.config_options().execution.meta_fetch_concurrency.get();
+        let with_cuts = files.into_iter().map(|file| {
+            let cuts = cuts.clone();
+            let of_one = async move {
+                let large = file.object_meta.size > smallest.max(total / (shares as u64 * 8));
+                let cuts = match parquet && large {
+                    true => Cuts::Before(statistics::row_groups(state, store, &file.object_meta).await?),
+                    false => cuts,
+                };
+                Ok::<_, datafusion::error::DataFusionError>((file, cuts))
+            };
+            of_one.boxed()
+        });
+        let with_cuts: Vec<BoxFuture<'_, Result<(PartitionedFile, Cuts)>>> = with_cuts.collect();
+        let with_cuts: Vec<_> = stream::iter(with_cuts).buffered(at_once).try_collect().await?;
+        Ok(share_out(with_cuts, shares, smallest))
+    }
+
+    async fn plan(
+        &self,
+        state: &dyn Session,
+        projection: Option<Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let nothing = || -> Result<Arc<dyn ExecutionPlan>> {
+            Ok(Arc::new(EmptyExec::new(project_schema(&self.schema, projection.as_ref())?)))
+        };
+        let Some(first) = self.locations.first() else { return nothing() };
+        let store_url = first.store_url().map_err(external)?;
+        let store = state.runtime_env().object_store(&store_url)?;
+        let found = self.found(state, filters).await?;
+        let all_by_partition = filters.iter().all(|filter| self.by_partition(filter));
+        let (files, left_out) = self.files(state, &store, &found, limit.filter(|_| all_by_partition)).await?;
+        if files.is_empty() {
+            return nothing();
+        }
+        // Of whole files: each part of a file carries the statistics of the whole.
+        let (mut all, statistics) = compute_all_files_statistics(
+            vec![FileGroup::new(files)],
+            Arc::clone(&self.schema),
+            state.config().collect_statistics(),
+            left_out,
+        )?;
+        let files = all.pop().map(FileGroup::into_inner).unwrap_or_default();
+        let groups = self.groups(state, &store, files).await?;
+        let ordering: Vec<LexOrdering> = create_lex_ordering(&self.schema, &self.order, state.execution_props())?;
+        let columns: Vec<_> = self.partition_columns.iter().map(|column| Arc::new(column.field())).collect();
+        let schema = TableSchemaBuilder::from(&self.file_schema).with_table_partition_cols(columns).build();
+        let config = FileScanConfigBuilder::new(store_url, self.format.file_source(schema))
+            .with_file_groups(groups)
+            .with_constraints(self.constraints.clone())
+            .with_statistics(statistics)
+            .with_projection_indices(projection)?
+            .with_limit(limit)
+            .with_output_ordering(ordering)
+            .build();
+        self.format.create_physical_plan(state, config).await
+    }
+}
+
+#[async_trait]
+impl TableProvider for FilesTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn constraints(&self) -> Option<&Constraints> {
+        Some(&self.constraints)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn get_table_definition(&self) -> Option<&str> {
+        self.definition.as_deref()
+    }
+
+    fn get_column_default(&self, column: &str) -> Option<&Expr> {
+        self.defaults.get(column)
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        self.plan(state, projection.cloned(), filters, limit).await
+    }
+
+    async fn scan_with_args<'a>(&self, state: &dyn Session, args: ScanArgs<'a>) -> Result<ScanResult> {
+        let projection = args.projection().map(<[usize]>::to_vec);
+        let plan = self.plan(state, projection, args.filters().unwrap_or_default(), args.limit()).await?;
+        Ok(ScanResult::new(plan))
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        let kind = |filter: &&Expr| match self.by_partition(filter) {
+            true => TableProviderFilterPushDown::Exact,
+            false => TableProviderFilterPushDown::Inexact,
+        };
+        Ok(filters.iter().map(kind).collect())
+    }
+}
+
+/// A filter whose columns are named without their table.
+pub(super) fn without_qualifiers(filter: Expr) -> Result<Expr> {
+    let bare = filter.transform_up(|expr| match expr {
+        Expr::Column(column) if column.relation.is_some() => {
+            Ok(Transformed::yes(Expr::Column(Column::new_unqualified(column.name))))
+        }
+        other => Ok(Transformed::no(other)),
+    })?;
+    Ok(bare.data)
+}
+
+/// The files that one statement has found. It is planned more than once, and must mean the same files each time.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    found: Mutex<BTreeMap<String, Arc<Vec<Found>>>>,
+}
+
+impl Snapshot {
+    fn get(&self, key: &str) -> Option<Arc<Vec<Found>>> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    }
+
+    fn put(&self, key: String, found: &Arc<Vec<Found>>) {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).insert(key, Arc::clone(found));
+    }
+}
