@@ -33,7 +33,14 @@ pub async fn finish(
             Update::Progress(news) => progress.update(u64::from(news.done), u64::from(news.total)),
         }
     }
-    Ok(execution.report().cloned().unwrap_or_default())
+    let report = execution.report().cloned().unwrap_or_default();
+    let rejected = report.rejected_rows();
+    if rejected > 0 {
+        progress.clear();
+        let rows = if rejected == 1 { "row was" } else { "rows were" };
+        crate::stderr::tell(&format!("warning: {rejected} malformed {rows} left out (on_error 'skip')"));
+    }
+    Ok(report)
 }
 
 /// Runs a statement to its end and keeps its rows.

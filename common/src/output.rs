@@ -25,6 +25,8 @@ pub struct OutputReport {
     pub spilled_bytes: u64,
     /// Wall time from start to report, in microseconds.
     pub elapsed_micros: u64,
+    /// Malformed rows of its input files that it left out, as it was told to.
+    pub rejected_rows: u64,
     /// What each operator of the plan did, each before its inputs.
     pub operators: Vec<OperatorMetrics>,
 }

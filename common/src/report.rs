@@ -37,6 +37,8 @@ pub struct StageReport {
     pub spilled_bytes: u64,
     /// Sum of the accepted attempts' wall times, in microseconds.
     pub busy_micros: u64,
+    /// Malformed rows of input files that the accepted outputs leave out, as they were told to.
+    pub rejected_rows: u64,
     /// What each operator of the stage's plan did in all accepted attempts, each before its inputs.
     pub operators: Vec<OperatorMetrics>,
 }
@@ -45,6 +47,11 @@ impl JobReport {
     /// Tasks over all stages.
     pub fn tasks(&self) -> u64 {
         self.stages.iter().map(|s| u64::from(s.tasks)).sum()
+    }
+
+    /// Malformed rows of input files that were left out.
+    pub fn rejected_rows(&self) -> u64 {
+        self.stages.iter().map(|s| s.rejected_rows).sum()
     }
 
     /// Bytes moved between processes over all stages.

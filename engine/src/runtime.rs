@@ -33,6 +33,8 @@ use crate::sink::{AttemptContext, WriteExec};
 use crate::stopping::Stop;
 use crate::stores::{PinnedStores, Pins, Stores};
 
+/// The metric of scans that counts the malformed rows they leave out.
+pub const REJECTED_ROWS: &str = "rows_rejected";
 /// Session states kept, one for each different set of settings.
 const MAX_STATES: usize = 64;
 
@@ -227,6 +229,19 @@ impl Attempt {
             pending.extend(plan.children().into_iter().rev());
         }
         operators
+    }
+
+    /// Malformed rows that its scans have left out so far.
+    pub fn rejected_rows(&self) -> u64 {
+        let mut rejected = 0;
+        let mut pending = vec![&self.instance.plan];
+        while let Some(plan) = pending.pop() {
+            let metrics = if plan.is::<AroundExec>() { None } else { plan.metrics() };
+            let sum = metrics.and_then(|metrics| metrics.sum_by_name(REJECTED_ROWS));
+            rejected += sum.map_or(0, |sum| sum.as_usize() as u64);
+            pending.extend(plan.children());
+        }
+        rejected
     }
 
     /// Starts one of the attempt's partitions. Each may be started once.

@@ -148,6 +148,7 @@ fn status_to_wire(status: AttemptStatus) -> wire::report::Status {
             fetched_bytes: output.fetched_bytes,
             spilled_bytes: output.spilled_bytes,
             elapsed_micros: output.elapsed_micros,
+            rejected_rows: output.rejected_rows,
             operators: operators_to_wire(&output.operators),
         }),
     }
@@ -171,6 +172,7 @@ fn status_from_wire(status: wire::report::Status) -> Result<AttemptStatus> {
                 fetched_bytes: output.fetched_bytes,
                 spilled_bytes: output.spilled_bytes,
                 elapsed_micros: output.elapsed_micros,
+                rejected_rows: output.rejected_rows,
                 operators: operators_from_wire(&output.operators),
             })
         }
@@ -389,6 +391,7 @@ mod tests {
                 fetched_bytes: 3,
                 spilled_bytes: 4,
                 elapsed_micros: 5,
+                rejected_rows: 6,
                 operators: vec![OperatorMetrics {
                     rows: Some(6),
                     compute_nanos: 7,

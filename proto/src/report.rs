@@ -28,6 +28,7 @@ fn stage_to_wire(stage: &StageReport) -> wire::StageReport {
         fetched_bytes: stage.fetched_bytes,
         spilled_bytes: stage.spilled_bytes,
         busy_micros: stage.busy_micros,
+        rejected_rows: stage.rejected_rows,
         operators: operators_to_wire(&stage.operators),
     }
 }
@@ -53,6 +54,7 @@ fn stage_from_wire(stage: wire::StageReport) -> Result<StageReport> {
         fetched_bytes: stage.fetched_bytes,
         spilled_bytes: stage.spilled_bytes,
         busy_micros: stage.busy_micros,
+        rejected_rows: stage.rejected_rows,
         operators: operators_from_wire(&stage.operators),
     })
 }

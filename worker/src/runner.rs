@@ -139,6 +139,7 @@ impl Runner {
             fetched_bytes: fetched.load(Ordering::Relaxed),
             spilled_bytes: summary.spilled_bytes,
             elapsed_micros: 0,
+            rejected_rows: attempt.rejected_rows(),
             operators: attempt.operators(),
         };
         let scalar = assignment.output == ExchangeKind::Scalar;

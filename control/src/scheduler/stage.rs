@@ -45,6 +45,8 @@ pub(crate) struct StageState {
     pub(crate) inline: BTreeMap<u32, Vec<u8>>,
     /// Accepted reports of the stage whose rows name written files.
     pub(crate) sink_reports: BTreeMap<u32, OutputReport>,
+    /// Malformed rows that accepted outputs leave out, by task; only of tasks that have some.
+    pub(crate) rejected: BTreeMap<u32, u64>,
     /// Locations of all outputs, shared by every task that reads them; made anew when one changes.
     pub(crate) locations: Option<Arc<[Location]>>,
     pub(crate) attempts: u32,
@@ -74,6 +76,7 @@ impl StageState {
             adoptable: BTreeMap::new(),
             inline: BTreeMap::new(),
             sink_reports: BTreeMap::new(),
+            rejected: BTreeMap::new(),
             locations: None,
             attempts: 0,
             failed_attempts: 0,
@@ -98,6 +101,10 @@ impl StageState {
         self.fetched_bytes = self.fetched_bytes.saturating_add(output.fetched_bytes);
         self.spilled_bytes = self.spilled_bytes.saturating_add(output.spilled_bytes);
         self.busy_micros = self.busy_micros.saturating_add(output.elapsed_micros);
+        match output.rejected_rows {
+            0 => self.rejected.remove(&task),
+            rejected => self.rejected.insert(task, rejected),
+        };
         self.workers.insert(worker);
         if self.operators.len() < output.operators.len() {
             self.operators.resize(output.operators.len(), OperatorMetrics::default());
@@ -126,6 +133,7 @@ impl StageState {
             fetched_bytes: self.fetched_bytes,
             spilled_bytes: self.spilled_bytes,
             busy_micros: self.busy_micros,
+            rejected_rows: self.rejected.values().sum(),
             operators: self.operators.clone(),
         }
     }

@@ -135,8 +135,12 @@ fn estimate(plan: &Arc<dyn ExecutionPlan>) -> Option<usize> {
 }
 
 fn totals(report: &JobReport) -> String {
+    let rejected = match report.rejected_rows() {
+        0 => String::new(),
+        rows => format!("; {rows} malformed rows of files left out"),
+    };
     format!(
-        "ran: {:?} in {} task{}, exchanged {}, {} of it between processes",
+        "ran: {:?} in {} task{}, exchanged {}, {} of it between processes{rejected}",
         rounded(report.elapsed_micros.saturating_mul(1000)),
         report.tasks(),
         if report.tasks() == 1 { "" } else { "s" },

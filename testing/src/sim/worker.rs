@@ -129,6 +129,7 @@ pub fn output_report(assignment: &Assignment, commits: bool, dice: &mut Dice) ->
         fetched_bytes: 0,
         spilled_bytes: 0,
         elapsed_micros: 1,
+        rejected_rows: 0,
         operators: vec![],
     }
 }
