@@ -5,6 +5,7 @@ mod cluster;
 mod counters;
 mod data;
 mod failures;
+mod files;
 mod frames;
 mod joins;
 mod law;
