@@ -79,7 +79,8 @@ impl Server {
     }
 
     fn lines(&self) -> Vec<String> {
-        let variables = |list: Vec<(&str, String)>| list.into_iter().map(|(name, value)| format!("{name}={value}"));
+        let variables =
+            |list: Vec<(&'static str, String)>| list.into_iter().map(|(name, value)| format!("{name}={value}"));
         match self {
             Server::S3(server) => {
                 let bucket = format!("BUCKET={}", server.bucket());

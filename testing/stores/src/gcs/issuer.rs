@@ -34,7 +34,7 @@ impl Issuer {
         if now + 60 < begins || now > ends {
             return Err(denied(401, "The token has expired."));
         }
-        let scope = "https://www.googleapis.com/auth/devstorage.full_control";
+        let scope = "https://www.googleapis.com/auth/cloud-platform";
         match text(&claims, "iss") == Some(&self.email) && text(&claims, "scope").is_some_and(|s| s.contains(scope)) {
             true => Ok(()),
             false => Err(Refusal::new(403, "AccessDenied", "The token is not for this.")),
