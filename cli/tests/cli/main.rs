@@ -18,3 +18,4 @@ mod sql;
 mod terminal;
 mod tpch;
 mod windrow;
+mod written_once;

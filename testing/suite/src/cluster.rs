@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use windrow::{Deployment, Session};
-use windrow_common::config::{CoordinatorConfig, WorkerConfig};
+use windrow_common::config::{CoordinatorConfig, StoreAccess, WorkerConfig};
 use windrow_common::{ByteSize, Error, Result};
 use windrow_coordinator::{Coordinator, CoordinatorHandle};
 use windrow_worker::{Worker, WorkerHandle};
@@ -23,10 +23,17 @@ pub struct Cluster {
 impl Cluster {
     /// Starts so many workers with so many cores each.
     pub async fn start(workers: usize, cores: u32) -> Result<Self> {
-        let coordinator = Coordinator::start(CoordinatorConfig::default()).await?;
+        Self::start_with(workers, cores, StoreAccess::default()).await
+    }
+
+    /// The same, with a say in how object stores are reached and what statements may.
+    pub async fn start_with(workers: usize, cores: u32, stores: StoreAccess) -> Result<Self> {
+        let config = CoordinatorConfig { stores: stores.clone(), ..CoordinatorConfig::default() };
+        let coordinator = Coordinator::start(config).await?;
         let mut started = vec![];
         for _ in 0..workers {
-            let config = WorkerConfig { memory: ByteSize::gib(2), ..WorkerConfig::with_slots(cores) };
+            let memory = ByteSize::gib(2);
+            let config = WorkerConfig { memory, stores: stores.clone(), ..WorkerConfig::with_slots(cores) };
             started.push(Worker::start(config, &url_of(&coordinator)).await?);
         }
         coordinator.wait_for_workers(workers).await?;

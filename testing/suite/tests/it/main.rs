@@ -10,3 +10,4 @@ mod frames;
 mod joins;
 mod law;
 mod slt;
+mod stores;

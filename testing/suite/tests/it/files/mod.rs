@@ -32,7 +32,7 @@ async fn rows(session: &Session, sql: &str) -> Vec<String> {
 }
 
 /// The rows as text, columns divided by `|`.
-fn texts(batches: &[RecordBatch]) -> Vec<String> {
+pub fn texts(batches: &[RecordBatch]) -> Vec<String> {
     let mut lines = vec![];
     for batch in batches {
         for row in 0..batch.num_rows() {
