@@ -15,6 +15,7 @@ use datafusion::datasource::file_format::FileFormat;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder};
 use datafusion::datasource::table_schema::TableSchemaBuilder;
+use datafusion::error::DataFusionError;
 use datafusion::execution::cache::cache_manager::SchemaFingerprint;
 use datafusion::logical_expr::{Expr, SortExpr, TableProviderFilterPushDown};
 use datafusion::physical_expr::{LexOrdering, create_lex_ordering};
@@ -30,8 +31,8 @@ use super::hive::{PartitionColumn, Pruning};
 use super::listing::{self, Found, Wanted};
 use super::splits::{Cuts, share_out};
 use super::{format, statistics};
-use crate::error::external;
-use crate::stores::Location;
+use crate::error::{classify, external};
+use crate::stores::{Location, file_name};
 
 /// A table over files.
 pub struct FilesTable {
@@ -204,13 +205,14 @@ impl FilesTable {
                 let statistics = match collect {
                     true => {
                         statistics::of_file(state, store, &self.format, &self.file_schema, &self.fingerprint, &meta)
-                            .await?
+                            .await
+                            .map_err(|error| self.named(&meta.location, &error))?
                     }
                     false => Arc::new(Statistics::new_unknown(&self.file_schema)),
                 };
                 let mut file = PartitionedFile::new_from_meta(meta);
                 file.partition_values = values;
-                Ok::<_, datafusion::error::DataFusionError>(file.with_statistics(statistics))
+                Ok::<_, DataFusionError>(file.with_statistics(statistics))
             };
             of_one.boxed()
         };
@@ -231,6 +233,23 @@ impl FilesTable {
         }
         let left_out = files.len() < found.len();
         Ok((files, left_out))
+    }
+
+    async fn row_groups(
+        &self,
+        state: &dyn Session,
+        store: &Arc<dyn ObjectStore>,
+        file: &PartitionedFile,
+    ) -> Result<Vec<u64>> {
+        let found = statistics::row_groups(state, store, &file.object_meta).await;
+        found.map_err(|error| self.named(&file.object_meta.location, &error))
+    }
+
+    /// An error that says which file it is about.
+    fn named(&self, file: &object_store::path::Path, error: &DataFusionError) -> DataFusionError {
+        let error = classify(error);
+        let name = file_name(self.locations.first().map_or("", Location::store), file);
+        external(if error.message.contains(&name) { error } else { error.context(name) })
     }
 
     async fn groups(
@@ -254,10 +273,10 @@ impl FilesTable {
             let of_one = async move {
                 let large = file.object_meta.size > smallest.max(total / (shares as u64 * 8));
                 let cuts = match parquet && large {
-                    true => Cuts::Before(statistics::row_groups(state, store, &file.object_meta).await?),
+                    true => Cuts::Before(self.row_groups(state, store, &file).await?),
                     false => cuts,
                 };
-                Ok::<_, datafusion::error::DataFusionError>((file, cuts))
+                Ok::<_, DataFusionError>((file, cuts))
             };
             of_one.boxed()
         });

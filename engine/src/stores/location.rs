@@ -64,7 +64,7 @@ impl Location {
 
     /// A directory or file of a store.
     pub fn of(store: &ObjectStoreUrl, path: Path) -> Self {
-        Self { store: store.as_str().trim_end_matches('/').to_owned(), path, pattern: None, directory: false }
+        Self { store: bare_store(store.as_str()).to_owned(), path, pattern: None, directory: false }
     }
 
     /// Scheme and authority.
@@ -132,10 +132,15 @@ impl fmt::Display for Location {
     }
 }
 
+/// Scheme and authority of a store's URL: `s3://b` of `s3://b/`, `file://` of `file:///`.
+pub fn bare_store(url: &str) -> &str {
+    if url.ends_with("://") { url } else { url.strip_suffix('/').unwrap_or(url) }
+}
+
 /// What people call a file of a store.
 pub fn file_name(store: &str, path: &Path) -> String {
-    let store = store.trim_end_matches('/');
-    format!("{}/{path}", store.strip_prefix("file:").map_or(store, |_| ""))
+    let store = bare_store(store);
+    format!("{}/{path}", store.strip_prefix("file://").unwrap_or(store))
 }
 
 fn is_scheme(text: &str) -> bool {
@@ -286,6 +291,14 @@ mod tests {
         ] {
             let error = Location::parse(text, FilePath::new("/")).unwrap_err().message;
             assert!(error.contains(says) && !error.contains("secret"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn files_have_one_name() {
+        let file = Path::from("a/b.csv");
+        for (store, name) in [("file:///", "/a/b.csv"), ("file://", "/a/b.csv"), ("s3://b/", "s3://b/a/b.csv")] {
+            assert_eq!(file_name(store, &file), name);
         }
     }
 

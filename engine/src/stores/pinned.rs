@@ -24,6 +24,7 @@ use sha2::{Digest, Sha256};
 use url::Url;
 use windrow_common::limits;
 
+use super::location::bare_store;
 use super::{file_name, store_key};
 
 /// The files of one attempt, by store and path.
@@ -35,7 +36,7 @@ pub struct Pins {
 impl Pins {
     /// Adds a file as it was listed, with its stamp.
     pub fn add(&self, store: &str, listed: &ObjectMeta) {
-        let key = (store.trim_end_matches('/').to_owned(), listed.location.clone());
+        let key = (bare_store(store).to_owned(), listed.location.clone());
         self.pins.write().unwrap_or_else(PoisonError::into_inner).insert(key, listed.clone());
     }
 
@@ -55,7 +56,7 @@ pub fn stamped(store: &str, mut meta: ObjectMeta) -> ObjectMeta {
 
 fn stamp(store: &str, meta: &ObjectMeta) -> DateTime<Utc> {
     let mut hash = Sha256::new();
-    hash.update(store.trim_end_matches('/').as_bytes());
+    hash.update(bare_store(store).as_bytes());
     hash.update([0]);
     match &meta.e_tag {
         Some(tag) => hash.update(bare_tag(tag).as_bytes()),
