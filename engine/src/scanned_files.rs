@@ -4,6 +4,7 @@ use datafusion::datasource::physical_plan::FileScanConfig;
 use datafusion::error::DataFusionError;
 
 use crate::error::{classify, external};
+use crate::stores::file_name;
 
 /// Files that are named before the rest is only counted.
 const NAMED: usize = 3;
@@ -26,15 +27,13 @@ pub fn name_files(scan: &FileScanConfig, partition: Option<usize>, error: &DataF
 
 /// Each file once, as people write it.
 fn files(scan: &FileScanConfig, partition: Option<usize>) -> Vec<String> {
-    let store = scan.object_store_url.as_str().trim_end_matches('/');
-    // What people call a local file begins with its slash.
-    let store = store.strip_prefix("file://").unwrap_or(store);
+    let store = scan.object_store_url.as_str();
     let groups = match partition {
         Some(partition) => scan.file_groups.get(partition..=partition).unwrap_or_default(),
         None => &scan.file_groups,
     };
     let locations = groups.iter().flat_map(|group| group.files()).map(|file| &file.object_meta.location);
-    let mut files: Vec<String> = locations.map(|location| format!("{store}/{location}")).collect();
+    let mut files: Vec<String> = locations.map(|location| file_name(store, location)).collect();
     files.dedup();
     files
 }
