@@ -31,6 +31,7 @@ use crate::scalar::scalar_value;
 use crate::session::settings::WindrowOptions;
 use crate::sink::{AttemptContext, WriteExec};
 use crate::stopping::Stop;
+use crate::stores::Stores;
 
 /// Session states kept, one for each different set of settings.
 const MAX_STATES: usize = 64;
@@ -71,12 +72,13 @@ pub struct AttemptSpec<'a> {
 #[derive(Debug)]
 pub struct StageRuntime {
     base: Arc<RuntimeEnv>,
+    stores: Arc<Stores>,
     states: Mutex<BTreeMap<BlobHash, Arc<SessionState>>>,
 }
 
 impl StageRuntime {
-    /// A runtime whose operators spill below `scratch`, or nowhere.
-    pub fn new(scratch: Option<&Path>) -> Result<Self> {
+    /// A runtime whose operators spill below `scratch`, or nowhere, and write to `stores`.
+    pub fn new(scratch: Option<&Path>, stores: Arc<Stores>) -> Result<Self> {
         let mode = match scratch {
             Some(path) => DiskManagerMode::Directories(vec![path.to_owned()]),
             None => DiskManagerMode::Disabled,
@@ -84,7 +86,7 @@ impl StageRuntime {
         let builder = crate::session::storage::runtime_builder()
             .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(mode));
         let base = builder.build_arc().map_err(|e| classify(&e))?;
-        Ok(Self { base, states: Mutex::default() })
+        Ok(Self { base, stores, states: Mutex::default() })
     }
 
     /// Makes the attempt's own instance of its stage's plan.
@@ -96,7 +98,7 @@ impl StageRuntime {
         let decoder = StageDecoder::parse(spec.blob).map_err(|e| classify(&e))?;
         let state = self.state(&decoder)?;
         let mut config = state.config().clone();
-        config.set_extension(Arc::new(AttemptContext { attempt: spec.attempt }));
+        config.set_extension(Arc::new(AttemptContext { attempt: spec.attempt, stores: Arc::clone(&self.stores) }));
         let runtime = RuntimeEnvBuilder::from_runtime_env(&self.base)
             .with_memory_pool(spec.pool)
             .build_arc()

@@ -83,7 +83,7 @@ impl Runner {
         budget: Budget,
         exchange: WorkerExchange,
     ) -> Result<Self> {
-        let runtime = StageRuntime::new(Some(store.scratch()))?;
+        let runtime = StageRuntime::new(Some(store.scratch()), Arc::default())?;
         let reservations = Semaphore::new(units(budget.limit()) as usize);
         let attempts = Gauge::default();
         Ok(Self { cpu, plans, runtime, store, budget, exchange, reservations, attempts })

@@ -53,6 +53,7 @@ use crate::plan::set_comparison::NamedComparison;
 use crate::plan::subquery_value::SubqueryValue;
 use crate::plan::window_filter::WindowFilter;
 use crate::sink::SinkSpec;
+use crate::stores::Stores;
 use names::{DefaultSchema, SessionCatalog};
 use settings::WindrowOptions;
 use temporary::Temporary;
@@ -66,6 +67,7 @@ const SCHEMA: &str = "public";
 #[derive(Debug)]
 pub struct Engine {
     runtime: Arc<RuntimeEnv>,
+    stores: Arc<Stores>,
     catalog: Arc<MemoryCatalogProvider>,
     warehouse: PathBuf,
     cluster: String,
@@ -80,7 +82,13 @@ impl Engine {
         let catalog = Arc::new(MemoryCatalogProvider::new());
         catalog.register_schema(SCHEMA, Arc::new(MemorySchemaProvider::new())).map_err(|e| classify(&e))?;
         let defaults = settings::with_values(session_config().options());
-        Ok(Arc::new(Self { runtime, catalog, warehouse, cluster, defaults }))
+        let stores = Arc::new(Stores::default());
+        Ok(Arc::new(Self { runtime, stores, catalog, warehouse, cluster, defaults }))
+    }
+
+    /// The object stores that statements write to.
+    pub fn stores(&self) -> &Arc<Stores> {
+        &self.stores
     }
 
     /// A new session over the shared catalog.
@@ -132,6 +140,13 @@ pub struct EngineSession {
 impl std::fmt::Debug for EngineSession {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "EngineSession({})", self.context.session_id())
+    }
+}
+
+impl EngineSession {
+    /// The object stores that its statements write to.
+    pub fn stores(&self) -> &Arc<Stores> {
+        self.engine.stores()
     }
 }
 

@@ -81,7 +81,7 @@ impl Stages {
 
     async fn with_tables(statements: &[String]) -> Result<Self> {
         let engine = Engine::new(std::env::temp_dir(), "law".into())?;
-        let stages = Self { runtime: StageRuntime::new(None)?, session: engine.session() };
+        let stages = Self { runtime: StageRuntime::new(None, Arc::default())?, session: engine.session() };
         for statement in statements {
             stages.plan(statement).await?;
         }
