@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand};
 use windrow_common::Result;
 
+use crate::clean::CleanCommand;
 use crate::coordinator::CoordinatorCommand;
 use crate::demo::DemoCommand;
 use crate::jobs::{CancelCommand, JobCommand, JobsCommand, SubmitCommand, WorkersCommand};
@@ -51,6 +52,8 @@ pub enum Command {
     Coordinator(CoordinatorCommand),
     /// Start one worker and join it to a coordinator
     Worker(WorkerCommand),
+    /// Take away what writers that died have left in a directory or a bucket
+    Clean(CleanCommand),
     /// Make TPC-H data, run the TPC-H queries
     #[command(subcommand)]
     Tpch(TpchCommand),
@@ -71,6 +74,7 @@ impl Command {
             Command::Up(command) => command.run().await,
             Command::Coordinator(command) => command.run().await,
             Command::Worker(command) => command.run().await,
+            Command::Clean(command) => command.run().await,
             Command::Tpch(command) => command.run().await,
             Command::Demo(command) => command.run().await,
         }
@@ -89,6 +93,7 @@ impl Command {
             | Command::Cancel(_)
             | Command::Workers(_)
             | Command::Up(_)
+            | Command::Clean(_)
             | Command::Tpch(_)
             | Command::Demo(_) => "warn",
         }

@@ -13,6 +13,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use windrow_common::{Error, Result};
 
+pub mod clean;
 pub mod command;
 pub mod coordinator;
 pub mod demo;

@@ -5,6 +5,7 @@
 #![warn(missing_docs)]
 #![forbid(unsafe_code)]
 
+pub mod clean;
 pub mod cluster;
 mod connection;
 pub mod dataframe;
@@ -15,6 +16,7 @@ pub mod local_cluster;
 pub mod session;
 
 pub use arrow;
+pub use clean::clean;
 pub use cluster::Cluster;
 pub use dataframe::DataFrame;
 pub use deployment::Deployment;
@@ -34,3 +36,4 @@ pub mod prelude {
 
 /// All functions that expressions can name.
 pub use windrow_engine::frame::expr;
+pub use windrow_engine::sink::CleanReport;

@@ -54,7 +54,8 @@ impl Clock {
     }
 }
 
-/// Milliseconds since 1970, UTC: for people to read, never for deciding anything.
+/// Milliseconds since 1970, UTC: for people to read, and to tell the age of files that others have left. Never for
+/// deciding anything else.
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
 pub fn unix_millis() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)

@@ -19,6 +19,7 @@ use windrow_control::Outcome;
 use windrow_engine::exchange::block::decode_inline;
 use windrow_engine::session::{Analysis, EngineSession, PlanContext, Planned, PlannedJob, PlannedSink, count_row};
 use windrow_engine::sink::{self, Ending, SinkSpec, WrittenFile};
+use windrow_engine::stores::Stores;
 
 use crate::direct::{Circumstances, DirectResult, Standing};
 use crate::driver::{Committer, Input, JobState, Ready};
@@ -261,7 +262,10 @@ impl Runner {
             determinism: of_result(&planned.graph, last),
         };
         let (rows_sender, rows) = oneshot::channel();
-        let commit = planned.sink.as_ref().map(|sink| committer(sink.spec.clone(), rows_sender));
+        let commit = planned
+            .sink
+            .as_ref()
+            .map(|sink| committer(Arc::clone(self.session.stores()), sink.spec.clone(), rows_sender));
         let job_guard = match (self.submit(job, &planned, commit).await, &planned.sink) {
             (Ok(guard), _) => guard,
             (Err(error), Some(sink)) if sink.table.is_some() => {
@@ -438,8 +442,10 @@ impl Runner {
 
     /// A write whose job did not complete is decided against, unless it was decided for before: then it has succeeded.
     async fn abort_write(&self, job: JobId, sink: &PlannedSink, ended: Result<Finished>) -> Result<Finished> {
+        let stores = self.session.stores();
         // What was to be a table and is not leaves no directory.
-        let aborting = if sink.table.is_some() { sink::abort_new(&sink.spec) } else { sink::abort(&sink.spec) };
+        let aborting =
+            if sink.table.is_some() { sink::abort_new(stores, &sink.spec) } else { sink::abort(stores, &sink.spec) };
         match aborting.await {
             Ok(Ending::Aborted) => ended,
             Ok(Ending::Published(summary)) => {
@@ -560,7 +566,7 @@ fn gone() -> Error {
 }
 
 /// Publishes what the accepted attempts wrote, and says how many rows that were.
-fn committer(spec: SinkSpec, rows: oneshot::Sender<u64>) -> Committer {
+fn committer(stores: Arc<Stores>, spec: SinkSpec, rows: oneshot::Sender<u64>) -> Committer {
     Box::new(move |outputs: Vec<OutputReport>| {
         Box::pin(async move {
             let schema = sink::written::schema();
@@ -572,7 +578,7 @@ fn committer(spec: SinkSpec, rows: oneshot::Sender<u64>) -> Committer {
                     .ok_or_else(|| Error::internal("the list of written files did not ride in its report"))?;
                 batches.extend(decode_inline(&schema, inline).map_err(Error::from)?);
             }
-            let published = publish(&spec, sink::rows_of(&batches)?).await?;
+            let published = publish(&stores, &spec, sink::rows_of(&batches)?).await?;
             let _ = rows.send(published);
             Ok(())
         })
@@ -580,10 +586,10 @@ fn committer(spec: SinkSpec, rows: oneshot::Sender<u64>) -> Committer {
 }
 
 /// Publishes, going on after errors that may pass; every step of it may be repeated.
-async fn publish(spec: &SinkSpec, files: Vec<WrittenFile>) -> Result<u64> {
+async fn publish(stores: &Arc<Stores>, spec: &SinkSpec, files: Vec<WrittenFile>) -> Result<u64> {
     let mut tries = 1;
     loop {
-        match sink::publish(spec, files.clone()).await {
+        match sink::publish(stores, spec, files.clone()).await {
             Ok(published) => return Ok(published.rows),
             Err(error) if error.kind.is_retryable() && tries < limits::MAX_COMMIT_TRIES => {
                 tracing::warn!(%error, tries, "publishing is tried again");

@@ -100,7 +100,7 @@ impl StageRuntime {
         let decoder = StageDecoder::parse(spec.blob).map_err(|e| classify(&e))?;
         let state = self.state(&decoder)?;
         let mut config = state.config().clone();
-        config.set_extension(Arc::new(AttemptContext { attempt: spec.attempt }));
+        config.set_extension(Arc::new(AttemptContext { attempt: spec.attempt, stores: Arc::clone(&self.stores) }));
         let pins = Arc::new(Pins::default());
         let stores = PinnedStores::new(Arc::clone(&self.stores) as _, Arc::clone(&pins));
         let runtime = RuntimeEnvBuilder::from_runtime_env(&self.base)

@@ -15,7 +15,7 @@ use windrow_common::{AttemptId, Error, ErrorKind, Result, limits};
 
 use super::{EngineSession, NewTable, PlanContext, sink_plan};
 use crate::error::classify;
-use crate::sink::{self, AbortOnDrop, SinkSpec, direct};
+use crate::sink::{self, AbortOnDrop, AttemptContext, SinkSpec, direct};
 
 /// What happens when the table is not there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,13 +91,13 @@ impl EngineSession {
                 let spec = sink_plan::append(&self.engine, &name.to_string(), &table, &context)?;
                 let wanted = table.schema();
                 let matched = conformed(rows, &schema, &wanted)?;
-                write(&spec, false, wanted, matched, &context).await
+                self.write_rows(&spec, false, wanted, matched, &context).await
             }
             (found @ (Some(_) | None), _, _) => {
                 let table = NewTable { name, replace: found.is_some() };
                 let directory = target.temporary.then(|| self.temporary.directory().to_owned());
                 let spec = sink_plan::new_table(&self.engine, &table, directory, &context)?;
-                let written = write(&spec, true, schema, rows, &context).await?;
+                let written = self.write_rows(&spec, true, schema, rows, &context).await?;
                 self.add_table(&table, &spec).await?;
                 Ok(written)
             }
@@ -106,6 +106,42 @@ impl EngineSession {
 
     async fn lookup(&self, name: &TableReference) -> Result<Option<Arc<dyn datafusion::catalog::TableProvider>>> {
         self.schema_of(name)?.table(name.table()).await.map_err(|e| classify(&e))
+    }
+
+    /// Stages the rows, and publishes them when the last one has come. With `new`, the directory goes with a write that fails.
+    async fn write_rows(
+        &self,
+        spec: &SinkSpec,
+        new: bool,
+        schema: SchemaRef,
+        rows: Rows,
+        context: &PlanContext,
+    ) -> Result<u64> {
+        let stores = self.engine.stores();
+        sink::prepare(stores, spec).await?;
+        let guard = AbortOnDrop::new(stores, spec, new);
+        let attempt = AttemptContext { attempt: AttemptId(context.nonce), stores: Arc::clone(stores) };
+        let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(limits::INGEST_MEMORY_BYTES));
+        let staged = direct::stage(spec, &attempt, schema, rows, &pool).await;
+        let published = match staged {
+            Ok(files) => sink::publish(stores, spec, files).await,
+            Err(error) => Err(error),
+        };
+        match published {
+            Ok(published) => {
+                guard.keep();
+                Ok(published.rows)
+            }
+            Err(error) => {
+                // Whoever reads the table must not wait for the guard's thread to have cleaned up.
+                guard.keep();
+                let aborting = if new { sink::abort_new(stores, spec) } else { sink::abort(stores, spec) };
+                if let Err(left) = aborting.await {
+                    tracing::warn!(error = %left, "what was ingested could not be removed");
+                }
+                Err(error)
+            }
+        }
     }
 }
 
@@ -146,31 +182,4 @@ fn conform(batch: &RecordBatch, columns: &[Option<usize>], wanted: &SchemaRef) -
     let arrays = arrays.collect::<Result<Vec<_>>>()?;
     RecordBatch::try_new(Arc::clone(wanted), arrays)
         .map_err(|e| Error::user(format!("the rows do not fit the table: {e}")))
-}
-
-/// Stages the rows, and publishes them when the last one has come. With `new`, the directory goes with a write that fails.
-async fn write(spec: &SinkSpec, new: bool, schema: SchemaRef, rows: Rows, context: &PlanContext) -> Result<u64> {
-    sink::prepare(spec).await?;
-    let guard = AbortOnDrop::new(spec, new);
-    let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(limits::INGEST_MEMORY_BYTES));
-    let staged = direct::stage(spec, AttemptId(context.nonce), schema, rows, &pool).await;
-    let published = match staged {
-        Ok(files) => sink::publish(spec, files).await,
-        Err(error) => Err(error),
-    };
-    match published {
-        Ok(published) => {
-            guard.keep();
-            Ok(published.rows)
-        }
-        Err(error) => {
-            // Whoever reads the table must not wait for the guard's thread to have cleaned up.
-            guard.keep();
-            let aborting = if new { sink::abort_new(spec) } else { sink::abort(spec) };
-            if let Err(left) = aborting.await {
-                tracing::warn!(error = %left, "what was ingested could not be removed");
-            }
-            Err(error)
-        }
-    }
 }

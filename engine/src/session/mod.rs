@@ -144,6 +144,13 @@ impl std::fmt::Debug for EngineSession {
     }
 }
 
+impl EngineSession {
+    /// The object stores that its statements write to.
+    pub fn stores(&self) -> &Arc<Stores> {
+        self.engine.stores()
+    }
+}
+
 /// Circumstances of planning one statement.
 #[derive(Clone, Copy, Debug)]
 pub struct PlanContext {

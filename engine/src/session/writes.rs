@@ -14,8 +14,8 @@ impl EngineSession {
     /// The job of a write.
     pub(super) async fn write(&self, write: WritePlan, context: &PlanContext) -> Result<Planned> {
         // A table that cannot be planned, or that nobody wants any more, leaves no directory.
-        let undone = write.sink.table.is_some().then(|| AbortOnDrop::new(&write.sink.spec, true));
-        sink::prepare(&write.sink.spec).await?;
+        let undone = write.sink.table.is_some().then(|| AbortOnDrop::new(self.engine.stores(), &write.sink.spec, true));
+        sink::prepare(self.engine.stores(), &write.sink.spec).await?;
         let alternatives = self.alternatives(&write.input, Some(&write.sink), context, false).await?;
         let built = self.build(&alternatives, context, true)?;
         undone.into_iter().for_each(AbortOnDrop::keep);

@@ -11,21 +11,21 @@
 //! anyone, at the same time as somebody else. [`prepare`], [`publish`] and [`abort`] run on blocking threads; dropping
 //! their futures does not stop them half-way.
 
-use std::collections::BTreeSet;
-use std::fs;
-use std::io;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use windrow_common::{Error, ErrorKind, Result, SinkMode};
 
-use super::contents::visible_files;
-use super::disk;
+use super::contents::Contents;
 use super::log::{self, Decision, Head, Log, Manifest};
+use super::place::{Place, PlaceRef};
 use super::single_file;
 use super::spec::{Layout, SinkSpec};
 use super::staging::Staging;
+use super::target::Target;
 use super::written::WrittenFile;
+use crate::stores::Stores;
 
 /// Times that a writer looks again because others decided first. Each time somebody else's write has gone through.
 const MAX_DECISION_ROUNDS: u32 = 1000;
@@ -57,7 +57,7 @@ pub enum Ending {
 pub enum Step {
     /// All staged files are there, complete and lasting.
     Verified,
-    /// The manifest is created (a single file: renamed). From here on there is only forward.
+    /// The manifest is created (a single file in a file system: renamed). From here on there is only forward.
     Decided,
     /// The `_SUCCESS` of an earlier write is gone.
     Opened,
@@ -77,132 +77,174 @@ pub enum Step {
 pub type Watch<'a> = &'a mut dyn FnMut(Step) -> Result<()>;
 
 /// Makes the location ready, before any task runs; refuses what cannot end well. Writes nothing that a reader sees.
-pub fn prepare(spec: &SinkSpec) -> BoxFuture<'static, Result<()>> {
-    let spec = spec.clone();
-    blocking(move || prepare_now(&spec))
+pub fn prepare(stores: &Arc<Stores>, spec: &SinkSpec) -> BoxFuture<'static, Result<()>> {
+    let (stores, spec) = (Arc::clone(stores), spec.clone());
+    blocking(move || prepare_now(&stores, &spec))
 }
 
 /// Decides for these files, which accepted attempts wrote, and publishes them. Calling it again, after an error, a
 /// crash or on another coordinator, goes on from wherever the last call came to; the first call's files count.
-pub fn publish(spec: &SinkSpec, files: Vec<WrittenFile>) -> BoxFuture<'static, Result<PublishSummary>> {
-    let spec = spec.clone();
-    blocking(move || publish_watched(&spec, files, &mut |_| Ok(())))
+pub fn publish(
+    stores: &Arc<Stores>,
+    spec: &SinkSpec,
+    files: Vec<WrittenFile>,
+) -> BoxFuture<'static, Result<PublishSummary>> {
+    let (stores, spec) = (Arc::clone(stores), spec.clone());
+    blocking(move || publish_watched(&stores, &spec, &files, &mut |_| Ok(())))
 }
 
 /// Decides against the write and removes what it staged. If it is decided already, it is published to its end instead.
-pub fn abort(spec: &SinkSpec) -> BoxFuture<'static, Result<Ending>> {
-    let spec = spec.clone();
-    blocking(move || abort_now(&spec))
+pub fn abort(stores: &Arc<Stores>, spec: &SinkSpec) -> BoxFuture<'static, Result<Ending>> {
+    let (stores, spec) = (Arc::clone(stores), spec.clone());
+    blocking(move || abort_now(&stores, &spec))
 }
 
-/// The same for a directory that this write alone was to fill, that of a table which is not to be after all: nothing of
-/// it stays, not even the decision. Who comes late finds no directory, and makes none.
-pub fn abort_new(spec: &SinkSpec) -> BoxFuture<'static, Result<Ending>> {
-    let spec = spec.clone();
+/// The same for a directory that this write alone was to fill, that of a table which is not to be after all. In a file
+/// system nothing of it stays, not even the decision: who comes late finds no directory, and makes none. On an object
+/// store the decision stays.
+pub fn abort_new(stores: &Arc<Stores>, spec: &SinkSpec) -> BoxFuture<'static, Result<Ending>> {
+    let (stores, spec) = (Arc::clone(stores), spec.clone());
     blocking(move || {
-        let ending = abort_now(&spec)?;
+        let ending = abort_now(&stores, &spec)?;
         if ending == Ending::Aborted {
-            disk::remove_directory(&spec.root()?)?;
+            spec.place(&stores)?.remove_place()?;
         }
         Ok(ending)
     })
 }
 
-/// Carries out what was decided for a directory and not finished, if anything; true if there was something. For a
+/// Carries out what was decided for a target and not finished, if anything; true if there was something. For a
 /// coordinator that starts again, and before reading with programs that know nothing of manifests.
-pub fn recover(root: &Path) -> BoxFuture<'static, Result<bool>> {
-    let root = root.to_path_buf();
-    blocking(move || match Log::of(&root).head()?.pending {
-        Some(pending) => roll_forward(&root, &pending, &mut |_| Ok(())).map(|()| true),
-        None => Ok(false),
+pub fn recover(stores: &Arc<Stores>, target: &Target) -> BoxFuture<'static, Result<bool>> {
+    let (stores, target) = (Arc::clone(stores), target.clone());
+    blocking(move || {
+        let place = super::place::of(&stores, &target)?;
+        let log = match target.layout {
+            Layout::Directory => Log::of(&place),
+            Layout::SingleFile => Log::of_file(&place, &target.file_name()?),
+        };
+        finish_pending(&place, &log)
     })
 }
 
-fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> BoxFuture<'static, Result<T>> {
+/// The same for a directory that has been found already.
+pub(super) fn recover_place(place: PlaceRef) -> BoxFuture<'static, Result<bool>> {
+    blocking(move || finish_pending(&place, &Log::of(&place)))
+}
+
+/// Runs work that blocks.
+pub(super) fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> BoxFuture<'static, Result<T>> {
     Box::pin(async {
         let stopped = |e| Error::internal(format!("the commit stopped short: {e}"));
         tokio::task::spawn_blocking(work).await.map_err(stopped)?
     })
 }
 
-fn prepare_now(spec: &SinkSpec) -> Result<()> {
-    if spec.layout == Layout::SingleFile {
-        return single_file::prepare(spec);
+/// Carries out the pending decision of a log, if there is one.
+pub(super) fn finish_pending(place: &PlaceRef, log: &Log) -> Result<bool> {
+    match log.head()?.pending {
+        Some(pending) => roll_forward(place, log, &pending, &mut |_| Ok(())).map(|()| true),
+        None => Ok(false),
     }
-    let root = spec.root()?;
-    if root.symlink_metadata().is_ok() && !root.is_dir() {
-        let shown = root.display();
-        return Err(Error::user(format!("'{shown}' is a file, not a directory; remove it or write somewhere else")));
-    }
-    let log = Log::of(&root);
-    if spec.mode == SinkMode::ErrorIfExists {
-        if let Some(pending) = log.head()?.pending {
-            roll_forward(&root, &pending, &mut |_| Ok(()))?;
+}
+
+fn prepare_now(stores: &Stores, spec: &SinkSpec) -> Result<()> {
+    let place = spec.place(stores)?;
+    let log = Log::for_write(&place, spec)?;
+    match (spec.layout, place.local()) {
+        (Layout::SingleFile, Some(local)) => {
+            single_file::refuse(&*place, spec)?;
+            return local.create();
         }
-        refuse_contents(&root, &visible_files(&root)?)?;
+        (Layout::SingleFile, None) => {
+            finish_pending(&place, &log)?;
+            single_file::refuse(&*place, spec)?;
+        }
+        (Layout::Directory, _) => {
+            place.refuse_file()?;
+            if spec.mode == SinkMode::ErrorIfExists {
+                finish_pending(&place, &log)?;
+                Contents::of(&*place, spec, &[])?.refuse()?;
+            }
+        }
     }
-    disk::create_directory(log.directory())?;
+    place.make_ready()?;
     log.probe(spec.nonce)
 }
 
-/// [`publish`], blocking, and telling of each step. Faults are injected through `watch`.
-pub fn publish_watched(spec: &SinkSpec, files: Vec<WrittenFile>, watch: Watch<'_>) -> Result<PublishSummary> {
-    if spec.layout == Layout::SingleFile {
-        return single_file::publish(spec, &files, watch);
+/// [`publish`], blocking, and telling of each step. Faults are injected through `watch`. To be called on a thread that
+/// may block and, for object stores, belongs to a runtime.
+pub fn publish_watched(
+    stores: &Arc<Stores>,
+    spec: &SinkSpec,
+    files: &[WrittenFile],
+    watch: Watch<'_>,
+) -> Result<PublishSummary> {
+    let place = spec.place(stores)?;
+    if let (Layout::SingleFile, Some(local)) = (spec.layout, place.local()) {
+        return single_file::publish(local, spec, files, watch);
     }
-    let root = spec.root()?;
     let aborted = || {
-        let message = format!("the write of {} to '{}' was aborted; nothing is published", spec.job(), root.display());
-        Error::new(ErrorKind::Cancelled, message)
+        let (job, shown) = (spec.job(), place.shown(""));
+        Error::new(ErrorKind::Cancelled, format!("the write of {job} to '{shown}' was aborted; nothing is published"))
     };
-    if !Log::of(&root).directory().is_dir() {
+    if !place.is_ready() {
         return Err(aborted());
     }
-    let manifest = decide(spec, &files, watch)?;
+    let log = Log::for_write(&place, spec)?;
+    let manifest = decide(&place, &log, spec, files, watch)?;
     if manifest.decision == Decision::Abort {
         return Err(aborted());
     }
     watch(Step::Decided)?;
-    roll_forward(&root, &manifest, watch)?;
+    roll_forward(&place, &log, &manifest, watch)?;
     Ok(summary(&manifest))
 }
 
-fn abort_now(spec: &SinkSpec) -> Result<Ending> {
-    let root = spec.root()?;
-    if spec.layout == Layout::SingleFile {
-        Staging::of(spec)?.remove();
+fn abort_now(stores: &Stores, spec: &SinkSpec) -> Result<Ending> {
+    let place = spec.place(stores)?;
+    if spec.layout == Layout::SingleFile && place.local().is_some() {
+        clear(&*place, &Staging::of(spec, &*place)?, &[]);
         return Ok(Ending::Aborted);
     }
-    let log = Log::of(&root);
-    if !log.directory().is_dir() {
+    if !place.is_ready() {
         // Never prepared: nobody can have staged anything.
         return Ok(Ending::Aborted);
     }
-    let manifest = settle(&root, &log, spec, |head| Ok(log::manifest(spec, head.last + 1, Decision::Abort)))?;
-    roll_forward(&root, &manifest, &mut |_| Ok(()))?;
+    let manifest = abort_in(&place, &Log::for_write(&place, spec)?, spec)?;
     Ok(match manifest.decision {
         Decision::Abort => Ending::Aborted,
         Decision::Publish => Ending::Published(summary(&manifest)),
     })
 }
 
-fn decide(spec: &SinkSpec, files: &[WrittenFile], watch: Watch<'_>) -> Result<Manifest> {
-    let root = spec.root()?;
-    let log = Log::of(&root);
-    settle(&root, &log, spec, |head| {
-        verify(spec, files)?;
+/// Decides against a write in its log, unless it is decided, and carries out what is decided.
+pub(super) fn abort_in(place: &PlaceRef, log: &Log, spec: &SinkSpec) -> Result<Manifest> {
+    let manifest = settle(place, log, spec, |head| Ok(log::manifest(spec, head.last + 1, Decision::Abort)))?;
+    roll_forward(place, log, &manifest, &mut |_| Ok(()))?;
+    Ok(manifest)
+}
+
+fn decide(place: &PlaceRef, log: &Log, spec: &SinkSpec, files: &[WrittenFile], watch: Watch<'_>) -> Result<Manifest> {
+    let staging = Staging::of(spec, &**place)?;
+    settle(place, log, spec, |head| {
+        verify(&**place, &staging, files)?;
         watch(Step::Verified)?;
-        let visible = visible_files(&root)?;
         let mut manifest = log::manifest(spec, head.last + 1, Decision::Publish);
-        manifest.files = worth_publishing(spec, files, &visible);
-        refuse_same_names(&root, &manifest.files, &visible)?;
-        match spec.mode {
-            SinkMode::ErrorIfExists => refuse_contents(&root, &visible)?,
-            SinkMode::Overwrite => {
-                manifest.replaces = visible.into_iter().filter(|f| log::is_replaced(f, &spec.format)).collect();
-            }
-            SinkMode::Append => {}
+        if spec.layout == Layout::SingleFile {
+            manifest.before = Some(single_file::refuse(&**place, spec)?);
+            manifest.files = vec![single_file::one(&staging, files)?.clone()];
+            return Ok(manifest);
         }
+        let contents = Contents::of(&**place, spec, files)?;
+        manifest.files = contents.worth_publishing(files);
+        contents.refuse_same_names(&manifest.files)?;
+        if spec.mode == SinkMode::ErrorIfExists {
+            contents.refuse()?;
+        }
+        manifest.replaces = contents.replaced;
         Ok(manifest)
     })
 }
@@ -210,18 +252,18 @@ fn decide(spec: &SinkSpec, files: &[WrittenFile], watch: Watch<'_>) -> Result<Ma
 /// The one decision about a write: the one that is there, or else the proposed one, in its place behind all others.
 /// What others have decided before is carried out first; what they decide meanwhile is looked at again.
 fn settle(
-    root: &Path,
+    place: &PlaceRef,
     log: &Log,
     spec: &SinkSpec,
     mut propose: impl FnMut(&Head) -> Result<Manifest>,
 ) -> Result<Manifest> {
     for _ in 0..MAX_DECISION_ROUNDS {
         let head = log.head()?;
-        if let Some(decided) = log.find(&head, &spec.key())? {
+        if let Some(decided) = log.find(&head, spec)? {
             return Ok(decided);
         }
         if let Some(pending) = &head.pending {
-            let finished = roll_forward(root, pending, &mut |_| Ok(()));
+            let finished = roll_forward(place, log, pending, &mut |_| Ok(()));
             finished.map_err(|e| e.context(format!("an earlier write ({}) cannot be finished", pending.write)))?;
             continue;
         }
@@ -233,120 +275,65 @@ fn settle(
             Err(_) => {}
         }
     }
-    Err(Error::io(format!("too many others write to '{}' at the same time; try again", root.display())))
+    Err(Error::io(format!("too many others write to '{}' at the same time; try again", place.shown(""))))
 }
 
 /// Carries out a decision, from wherever it stands.
-fn roll_forward(root: &Path, manifest: &Manifest, watch: Watch<'_>) -> Result<()> {
-    let log = Log::of(root);
-    let staging = Staging::at(root.to_path_buf(), &manifest.spec)?;
-    if !log.is_published(manifest) {
+fn roll_forward(place: &PlaceRef, log: &Log, manifest: &Manifest, watch: Watch<'_>) -> Result<()> {
+    if !log.is_published(manifest)? {
         if manifest.decision == Decision::Publish {
-            move_files(root, &log, manifest, watch)?;
+            move_files(&**place, log, manifest, watch)?;
         }
         log.mark_published(manifest)?;
         watch(Step::Published)?;
     }
-    staging.remove();
+    clear(&**place, &Staging::of(&manifest.spec, &**place)?, &manifest.files);
     watch(Step::Cleaned)
 }
 
-fn move_files(root: &Path, log: &Log, manifest: &Manifest, watch: Watch<'_>) -> Result<()> {
-    disk::remove_file(&root.join(SUCCESS))?;
-    watch(Step::Opened)?;
-    for file in &manifest.files {
-        let (staged, name) = (root.join(&file.staged), root.join(&file.name));
-        match fs::rename(&staged, &name) {
-            Ok(()) => {}
-            // Somebody else has moved it, and may even have finished, so that a later write could remove it.
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                if !name.exists() && !log.is_published(manifest) {
-                    return Err(staged_is_gone(&staged));
-                }
+fn move_files(place: &dyn Place, log: &Log, manifest: &Manifest, watch: Watch<'_>) -> Result<()> {
+    let directory = manifest.spec.layout == Layout::Directory;
+    if directory {
+        place.remove(SUCCESS)?;
+        watch(Step::Opened)?;
+    }
+    place.publish(&manifest.files, manifest.before.as_deref(), &mut |file, published| {
+        if let Err(error) = published {
+            // Somebody else has published it, and may even have finished, so that a later write could remove it.
+            if !log.is_published(manifest)? {
+                return Err(error);
             }
-            Err(e) => return Err(disk::error("move a written file to", &name, &e)),
         }
-        watch(Step::Renamed(file.name.clone()))?;
+        watch(Step::Renamed(file.name.clone()))
+    })?;
+    if directory {
+        place.remove_replaced(&manifest.replaces, &mut |name| watch(Step::Deleted(name.to_owned())))?;
+        place.put(SUCCESS, b"")?;
+        watch(Step::Succeeded)?;
     }
-    disk::sync_directory(root)?;
-    let mut emptied = BTreeSet::new();
-    for name in &manifest.replaces {
-        let path = root.join(name);
-        disk::remove_file(&path)?;
-        emptied.extend(path.parent().map(Path::to_path_buf));
-        watch(Step::Deleted(name.clone()))?;
-    }
-    emptied.iter().filter(|d| d.is_dir()).try_for_each(|d| disk::sync_directory(d))?;
-    disk::write_file(&root.join(SUCCESS), b"")?;
-    watch(Step::Succeeded)
+    Ok(())
 }
 
-/// All files are this write's, each final name once, staged complete; and they last.
-fn verify(spec: &SinkSpec, files: &[WrittenFile]) -> Result<()> {
-    let staging = Staging::of(spec)?;
-    let mut names = BTreeSet::new();
+/// Removes what a write has staged, whichever attempt did. Best effort: what stays is hidden, and is cleaned up later.
+pub(super) fn clear(place: &dyn Place, staging: &Staging, published: &[WrittenFile]) {
+    let prefix = staging.prefix();
+    if let Err(error) = place.clear(&prefix, published) {
+        tracing::warn!(staged = place.shown(&prefix), %error, "staged files stay behind");
+    }
+}
+
+/// All files are this write's, those of each partition by one attempt, staged complete; and they last.
+fn verify(place: &dyn Place, staging: &Staging, files: &[WrittenFile]) -> Result<()> {
+    let (mut names, mut writers) = (BTreeSet::new(), BTreeMap::new());
     for file in files {
-        if !staging.owns(file) {
-            return Err(Error::internal(format!("'{}' was not staged by this write", file.staged)));
-        }
-        if !names.insert(&file.name) {
+        let part = staging.part_of(file)?;
+        let writer = *writers.entry(part.partition).or_insert(part.attempt);
+        if !names.insert(&file.name) || writer != part.attempt {
             let name = &file.name;
             return Err(Error::internal(format!("two attempts of one task were accepted: both wrote '{name}'")));
         }
-        let staged = staging.root().join(&file.staged);
-        match fs::metadata(&staged) {
-            Ok(metadata) if metadata.len() == file.bytes => {}
-            Ok(metadata) => {
-                let (found, path) = (metadata.len(), staged.display());
-                return Err(Error::io(format!("'{path}' has {found} bytes, its writer reported {}", file.bytes)));
-            }
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(staged_is_gone(&staged)),
-            Err(e) => return Err(disk::error("read", &staged, &e)),
-        }
     }
-    staging.sync(files)
-}
-
-/// Files without rows serve only to give an empty table a schema: one is enough, and none is needed where a schema is.
-fn worth_publishing(spec: &SinkSpec, files: &[WrittenFile], visible: &[String]) -> Vec<WrittenFile> {
-    let mut worth: Vec<WrittenFile> = files.iter().filter(|f| f.rows > 0).cloned().collect();
-    let there = spec.mode == SinkMode::Append && visible.iter().any(|f| log::is_replaced(f, &spec.format));
-    if worth.is_empty() && !there {
-        worth.extend(files.iter().min().cloned());
-    }
-    worth.sort();
-    worth
-}
-
-fn refuse_contents(root: &Path, visible: &[String]) -> Result<()> {
-    let Some(first) = visible.first() else { return Ok(()) };
-    Err(Error::new(
-        ErrorKind::AlreadyExists,
-        format!(
-            "'{}' is not empty ({} files, the first is '{first}'); write OPTIONS (mode 'append') to add to it or \
-             OPTIONS (mode 'overwrite') to replace its contents",
-            root.display(),
-            visible.len()
-        ),
-    ))
-}
-
-fn refuse_same_names(root: &Path, files: &[WrittenFile], visible: &[String]) -> Result<()> {
-    match files.iter().find(|f| visible.binary_search(&f.name).is_ok()) {
-        None => Ok(()),
-        Some(file) => {
-            let message = format!("'{}' has a file '{}' that is not of this write", root.display(), file.name);
-            Err(Error::new(ErrorKind::AlreadyExists, message))
-        }
-    }
-}
-
-pub(super) fn staged_is_gone(staged: &Path) -> Error {
-    Error::io(format!(
-        "the written file '{}' is gone; was it removed, or is the target not on a disk that all workers and the \
-         coordinator share?",
-        staged.display()
-    ))
+    place.verify(files)
 }
 
 fn summary(manifest: &Manifest) -> PublishSummary {

@@ -1,51 +1,95 @@
-//! What a directory holds that readers would see, were no write under way.
+//! What a place holds that readers would see, were no write under way, as far as a new write must know it.
 
-use std::fs;
-use std::io;
-use std::path::Path;
+use std::collections::BTreeSet;
 
-use windrow_common::{Error, ErrorKind, Result};
+use windrow_common::{Error, ErrorKind, Result, SinkMode};
 
-use super::{disk, is_hidden};
+use super::log;
+use super::place::Place;
+use super::spec::SinkSpec;
+use super::written::WrittenFile;
 
-/// Directories inside one another that are followed; more means that links go in circles.
-const MAX_DEPTH: usize = 64;
-
-/// Paths of all files below `root` that are not hidden, relative to it, with `/`, sorted. Links are followed, as
-/// readers follow them; names that are not UTF-8 are passed over, for our readers cannot name them either. A directory
-/// that does not exist is empty.
-pub fn visible_files(root: &Path) -> Result<Vec<String>> {
-    let mut files = Vec::new();
-    walk(root, "", 0, &mut files)?;
-    files.sort();
-    Ok(files)
+/// The visible files of a directory, seen by one write. Only those are kept by name that the write touches.
+#[derive(Debug)]
+pub(super) struct Contents {
+    shown: String,
+    mode: SinkMode,
+    count: u64,
+    first: Option<String>,
+    /// Whether there are files of the write's format in the table.
+    has_table: bool,
+    /// Final names of the write that are taken.
+    taken: BTreeSet<String>,
+    /// What gives way to the write, in order.
+    pub(super) replaced: Vec<String>,
 }
 
-fn walk(directory: &Path, prefix: &str, depth: usize, files: &mut Vec<String>) -> Result<()> {
-    if depth > MAX_DEPTH {
-        let message = format!("'{}' has more than {MAX_DEPTH} directories inside one another", directory.display());
-        return Err(Error::new(ErrorKind::Limit, message));
+impl Contents {
+    /// Looks through a place for a write of these files.
+    pub(super) fn of(place: &dyn Place, spec: &SinkSpec, files: &[WrittenFile]) -> Result<Self> {
+        let names: BTreeSet<&str> = files.iter().map(|f| f.name.as_str()).collect();
+        let mut contents = Self {
+            shown: place.shown(""),
+            mode: spec.mode,
+            count: 0,
+            first: None,
+            has_table: false,
+            taken: BTreeSet::new(),
+            replaced: Vec::new(),
+        };
+        place.visible(&mut |name| {
+            contents.count += 1;
+            if contents.first.as_deref().is_none_or(|first| name < first) {
+                contents.first = Some(name.to_owned());
+            }
+            if names.contains(name) {
+                contents.taken.insert(name.to_owned());
+            }
+            if log::is_replaced(name, &spec.format) {
+                contents.has_table = true;
+                if spec.mode == SinkMode::Overwrite {
+                    contents.replaced.push(name.to_owned());
+                }
+            }
+            Ok(())
+        })?;
+        contents.replaced.sort();
+        Ok(contents)
     }
-    let cannot = |e: &io::Error| disk::error("list", directory, e);
-    let entries = match fs::read_dir(directory) {
-        Ok(entries) => entries,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(e) => return Err(cannot(&e)),
-    };
-    for entry in entries {
-        let entry = entry.map_err(|e| cannot(&e))?;
-        let name = entry.file_name();
-        let Some(name) = name.to_str() else { continue };
-        // Gone meanwhile, or a link to nowhere: readers do not see it either.
-        let Ok(metadata) = fs::metadata(entry.path()) else { continue };
-        if is_hidden(name, metadata.is_dir()) {
-            continue;
-        }
-        if metadata.is_dir() {
-            walk(&entry.path(), &format!("{prefix}{name}/"), depth + 1, files)?;
-        } else {
-            files.push(format!("{prefix}{name}"));
+
+    /// An error if there is anything.
+    pub(super) fn refuse(&self) -> Result<()> {
+        let Some(first) = &self.first else { return Ok(()) };
+        Err(Error::new(
+            ErrorKind::AlreadyExists,
+            format!(
+                "'{}' is not empty ({} files, the first is '{first}'); write OPTIONS (mode 'append') to add to it or \
+                 OPTIONS (mode 'overwrite') to replace its contents",
+                self.shown, self.count
+            ),
+        ))
+    }
+
+    /// An error if one of these files would take the place of another.
+    pub(super) fn refuse_same_names(&self, files: &[WrittenFile]) -> Result<()> {
+        match files.iter().find(|f| self.taken.contains(&f.name)) {
+            None => Ok(()),
+            Some(file) => {
+                let message = format!("'{}' has a file '{}' that is not of this write", self.shown, file.name);
+                Err(Error::new(ErrorKind::AlreadyExists, message))
+            }
         }
     }
-    Ok(())
+
+    /// Files without rows serve only to give an empty table a schema: one is enough, and none is needed where a schema
+    /// is.
+    pub(super) fn worth_publishing(&self, files: &[WrittenFile]) -> Vec<WrittenFile> {
+        let mut worth: Vec<WrittenFile> = files.iter().filter(|f| f.rows > 0).cloned().collect();
+        let there = self.mode == SinkMode::Append && self.has_table;
+        if worth.is_empty() && !there {
+            worth.extend(files.iter().min().cloned());
+        }
+        worth.sort();
+        worth
+    }
 }

@@ -8,10 +8,11 @@ use datafusion::common::runtime::SpawnedTask;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool};
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, future::BoxFuture};
-use windrow_common::{AttemptId, Error, Result};
+use windrow_common::{Error, Result};
 
-use super::partition_writer::PartitionWriter;
+use super::partition_writer::{PartitionWriter, Series};
 use super::spec::SinkSpec;
+use super::staging::AttemptContext;
 use super::written::WrittenFile;
 use crate::error::classify;
 
@@ -19,13 +20,14 @@ use crate::error::classify;
 /// of the rows, or dropping the future, takes the files away.
 pub fn stage<'a>(
     spec: &SinkSpec,
-    attempt: AttemptId,
+    context: &AttemptContext,
     schema: SchemaRef,
     mut rows: BoxStream<'a, Result<RecordBatch>>,
     pool: &Arc<dyn MemoryPool>,
 ) -> BoxFuture<'a, Result<Vec<WrittenFile>>> {
     let reservation = MemoryConsumer::new("ingest").register(pool);
-    let writer = PartitionWriter::try_new(spec.clone(), attempt, 0, schema, reservation).map_err(|e| classify(&e));
+    let writer = PartitionWriter::try_new(spec.clone(), context, Series::of(0), schema, reservation);
+    let writer = writer.map_err(|e| classify(&e));
     async move {
         let mut writer = writer?;
         while let Some(batch) = rows.next().await.transpose()? {

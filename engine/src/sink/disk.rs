@@ -13,6 +13,10 @@ const MAX_REMOVE_TRIES: u32 = 16;
 
 /// An I/O error with what was being done to which path, and what helps where something does.
 pub fn error(doing: &str, path: &Path, source: &io::Error) -> Error {
+    // What comes from an object store says all that itself.
+    if let Some(ours) = source.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
+        return ours.clone();
+    }
     let path = path.display();
     let advice = match source.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "; make room there or write elsewhere",

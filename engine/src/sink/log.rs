@@ -6,21 +6,27 @@
 //! ```
 //!
 //! Law: manifest *n* is created only after all before it are published. So at most the last one is pending.
+//!
+//! A single file on an object store has a log of its own, `_windrow/files/<name>/`, for there is no step there that both
+//! decides and shows a file (see [`super::single_file`]).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use windrow_common::{Error, ErrorKind, Result};
 
+use super::HIDDEN_DIRECTORY;
+use super::place::PlaceRef;
 use super::spec::{Format, Layout, SinkSpec};
 use super::written::WrittenFile;
-use super::{HIDDEN_DIRECTORY, disk};
 
 /// The version of the manifest's JSON that is written, and the only one that is read.
 pub const MANIFEST_VERSION: u32 = 1;
+/// Where the logs of single files lie, each in a directory of its file's name.
+pub(super) const FILE_LOGS: &str = "_windrow/files";
+/// What the names of files begin with that were made to see whether files are created once.
+pub(super) const PROBE: &str = "probe-";
 
 /// One decision: what a write leaves, or that it leaves nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +43,10 @@ pub struct Manifest {
     pub files: Vec<WrittenFile>,
     /// The visible files that give way, relative to the directory. Empty unless overwriting.
     pub replaces: Vec<String>,
+    /// Of a single file on an object store: what was there until now, empty if nothing was. It changes when the file is
+    /// there, so that nobody takes an old file of the same size for the new one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
     /// The write, with its mode and its writer's nonce, so that whoever comes by can finish it.
     pub spec: SinkSpec,
 }
@@ -103,46 +113,55 @@ pub struct Head {
     pub last: u64,
     /// The last decision, unless it is published.
     pub pending: Option<Manifest>,
-    /// Published writes and their places.
+    /// Published writes, by [`SinkSpec::identity`], and their places.
     pub published: BTreeMap<String, u64>,
 }
 
-/// The log of one directory.
+impl Head {
+    fn note(&mut self, write: &str, sequence: u64) {
+        self.published.insert(SinkSpec::identity_of(write).to_owned(), sequence);
+    }
+}
+
+/// The log of one directory, or of one single file on an object store.
 #[derive(Clone, Debug)]
-pub struct Log {
-    directory: PathBuf,
+pub(super) struct Log {
+    place: PlaceRef,
+    /// Where its entries lie.
+    directory: String,
 }
 
 impl Log {
-    /// The log of the directory `root`, whether or not there is one yet.
-    pub fn of(root: &Path) -> Self {
-        Self { directory: root.join(HIDDEN_DIRECTORY) }
+    /// The log of the directory that `place` is, whether or not there is one yet.
+    pub(super) fn of(place: &PlaceRef) -> Self {
+        Self { place: PlaceRef::clone(place), directory: HIDDEN_DIRECTORY.to_owned() }
     }
 
-    /// Where manifests lie.
-    pub fn directory(&self) -> &Path {
-        &self.directory
+    /// The log of a single file in this place.
+    pub(super) fn of_file(place: &PlaceRef, name: &str) -> Self {
+        Self { place: PlaceRef::clone(place), directory: format!("{FILE_LOGS}/{name}") }
+    }
+
+    /// The log that decides about this write.
+    pub(super) fn for_write(place: &PlaceRef, spec: &SinkSpec) -> Result<Self> {
+        Ok(match spec.layout {
+            Layout::Directory => Self::of(place),
+            Layout::SingleFile => Self::of_file(place, &spec.file_name()?),
+        })
     }
 
     /// Reads where the log stands.
-    pub fn head(&self) -> Result<Head> {
-        let cannot = |e: &io::Error| disk::error("list", &self.directory, e);
-        let entries = match fs::read_dir(&self.directory) {
-            Ok(entries) => entries,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Head::default()),
-            Err(e) => return Err(cannot(&e)),
-        };
+    pub(super) fn head(&self) -> Result<Head> {
         let mut head = Head::default();
         let mut unmarked = BTreeSet::new();
-        for entry in entries {
-            let name = entry.map_err(|e| cannot(&e))?.file_name();
-            match EntryName::parse(name.to_str().unwrap_or_default()) {
+        for name in self.place.names_in(&self.directory)? {
+            match EntryName::parse(&name) {
                 EntryName::Manifest(sequence) => {
                     unmarked.insert(sequence);
                 }
                 EntryName::Published(sequence, write) => {
                     head.last = head.last.max(sequence);
-                    head.published.insert(write.to_owned(), sequence);
+                    head.note(write, sequence);
                 }
                 EntryName::Other => {}
             }
@@ -156,83 +175,91 @@ impl Log {
                 head.last = last;
                 head.pending = Some(manifest);
             } else {
-                head.published.insert(manifest.write, last);
+                head.note(&manifest.write, last);
             }
         }
         // Listing is not atomic: a marker may have come while the names were read. By the law these are published.
         for sequence in unmarked {
-            head.published.insert(self.read(sequence)?.write, sequence);
+            head.note(&self.read(sequence)?.write, sequence);
         }
         Ok(head)
     }
 
     /// What was decided about a write, if anything was.
-    pub fn find(&self, head: &Head, write: &str) -> Result<Option<Manifest>> {
-        match (&head.pending, head.published.get(write)) {
-            (Some(pending), _) if pending.write == write => Ok(Some(pending.clone())),
+    pub(super) fn find(&self, head: &Head, spec: &SinkSpec) -> Result<Option<Manifest>> {
+        let identity = spec.identity();
+        match (&head.pending, head.published.get(&identity)) {
+            (Some(pending), _) if SinkSpec::identity_of(&pending.write) == identity => Ok(Some(pending.clone())),
             (_, Some(sequence)) => self.read(*sequence).map(Some),
             (_, None) => Ok(None),
         }
     }
 
     /// Whether anything was decided about a write.
-    pub fn is_decided(&self, write: &str) -> Result<bool> {
-        let head = self.head()?;
-        Ok(head.published.contains_key(write) || head.pending.is_some_and(|m| m.write == write))
+    pub(super) fn is_decided(&self, spec: &SinkSpec) -> Result<bool> {
+        let (head, identity) = (self.head()?, spec.identity());
+        let pending = head.pending.is_some_and(|m| SinkSpec::identity_of(&m.write) == identity);
+        Ok(pending || head.published.contains_key(&identity))
     }
 
     /// Takes the manifest's place in the log: false if somebody else has it. This is the decision.
-    pub fn append(&self, manifest: &Manifest) -> Result<bool> {
-        let path = self.directory.join(Manifest::file_name(manifest.sequence));
+    pub(super) fn append(&self, manifest: &Manifest) -> Result<bool> {
+        let name = self.entry(&Manifest::file_name(manifest.sequence));
         let json = serde_json::to_vec_pretty(manifest)
-            .map_err(|e| Error::internal(format!("cannot encode the manifest '{}': {e}", path.display())))?;
-        disk::create_once(&path, &json)
+            .map_err(|e| Error::internal(format!("cannot encode the manifest '{}': {e}", self.place.shown(&name))))?;
+        self.place.create_once(&name, &json)
     }
 
     /// Whether a decision has been carried out.
-    pub fn is_published(&self, manifest: &Manifest) -> bool {
-        self.marker(manifest).exists()
+    pub(super) fn is_published(&self, manifest: &Manifest) -> Result<bool> {
+        Ok(self.place.read(&self.marker(manifest))?.is_some())
     }
 
     /// Notes that a decision has been carried out.
-    pub fn mark_published(&self, manifest: &Manifest) -> Result<()> {
-        disk::write_file(&self.marker(manifest), b"")
+    pub(super) fn mark_published(&self, manifest: &Manifest) -> Result<()> {
+        self.place.put(&self.marker(manifest), b"")
     }
 
     /// Tries whether a file here can be created once only; without that nothing can be decided once.
-    pub fn probe(&self, nonce: u128) -> Result<()> {
-        let path = self.directory.join(format!("probe-{nonce:032x}"));
-        let first = disk::create_once(&path, b"probe");
-        let second = first.clone().and_then(|_| disk::create_once(&path, b"probe"));
-        disk::remove_file(&path)?;
+    pub(super) fn probe(&self, nonce: u128) -> Result<()> {
+        let name = self.entry(&format!("{PROBE}{nonce:032x}"));
+        // Of two equal files one could not tell whose it is.
+        let first = self.place.create_once(&name, b"first");
+        let second = first.clone().and_then(|_| self.place.create_once(&name, b"second"));
+        self.place.remove(&name)?;
         match (first, second) {
             (Ok(true), Ok(false)) => Ok(()),
-            (Err(error), _) => Err(error.context("this location cannot be written to exactly once")),
+            (Err(error), _) | (_, Err(error)) => Err(error.context("this location cannot be written to exactly once")),
             (first, second) => Err(Error::new(
                 ErrorKind::Unsupported,
                 format!(
                     "'{}' lets one file be created twice ({first:?}, {second:?}), so nothing can be written there \
-                     exactly once; write to a local file system instead",
-                    self.directory.display()
+                     exactly once; write somewhere else: to a local file system, or to a store that knows conditional \
+                     writes (If-None-Match)",
+                    self.place.shown(&self.directory)
                 ),
             )),
         }
     }
 
     fn read(&self, sequence: u64) -> Result<Manifest> {
-        let path = self.directory.join(Manifest::file_name(sequence));
-        let bytes = fs::read(&path).map_err(|e| disk::error("read", &path, &e))?;
-        Manifest::parse(&bytes, &path.display().to_string())
+        let name = self.entry(&Manifest::file_name(sequence));
+        let shown = self.place.shown(&name);
+        let missing = || Error::io(format!("the manifest '{shown}' is gone; nobody may remove it"));
+        Manifest::parse(&self.place.read(&name)?.ok_or_else(missing)?, &shown)
     }
 
-    fn marker(&self, manifest: &Manifest) -> PathBuf {
-        self.directory.join(format!("{:020}-{}.published", manifest.sequence, manifest.write))
+    fn marker(&self, manifest: &Manifest) -> String {
+        self.entry(&format!("{:020}-{}.published", manifest.sequence, manifest.write))
+    }
+
+    fn entry(&self, name: &str) -> String {
+        format!("{}/{name}", self.directory)
     }
 }
 
 /// What a write's manifest says in all cases; [`super::commit`] fills in the decision.
 pub(super) fn manifest(spec: &SinkSpec, sequence: u64, decision: Decision) -> Manifest {
-    debug_assert!(spec.layout == Layout::Directory);
     Manifest {
         version: MANIFEST_VERSION,
         sequence,
@@ -240,6 +267,7 @@ pub(super) fn manifest(spec: &SinkSpec, sequence: u64, decision: Decision) -> Ma
         decision,
         files: Vec::new(),
         replaces: Vec::new(),
+        before: None,
         spec: spec.clone(),
     }
 }

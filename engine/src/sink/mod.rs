@@ -9,6 +9,10 @@
 //!  readers   VisibleStore: listing = (what lies there − replaced) + decided, from the one manifest not yet published
 //! ```
 //!
+//! **Object stores.** The same log, manifests and steps, in a bucket ([`place`] is what differs): a staged file is an
+//! upload that is not completed, of which a small object in the staging directory tells; its completion takes the place
+//! of the rename. What is decided and not completed cannot be read, so a reader that meets it completes it.
+//!
 //! **How this differs from DESIGN §9, and why.**
 //!
 //! - *Our own partition-wise operator instead of DataFusion's sinks over a staging store.* DataFusion's sinks
@@ -26,10 +30,15 @@
 //! - *Abort is a decision too*: a manifest without files. A coordinator that slept through the abort cannot publish
 //!   files that are gone, and a late attempt sees that it is late.
 //!
-//! A **single file** (`COPY … TO 'x.parquet'`) needs none of this: the file is staged beside its target under a hidden
-//! name, and its rename is the decision and the publication in one; a staged file can be renamed once only.
+//! A **single file** (`COPY … TO 'x.parquet'`) needs none of this in a file system: it is staged beside its target under
+//! a hidden name, and its rename is the decision and the publication in one. On an object store it has a log of its own.
+//! See [`single_file`].
+//!
+//! **What is left behind** by writers that died is hidden, and taken away by [`clean`], which decides against a write
+//! before it removes what that write has staged.
 
 mod abort_on_drop;
+pub mod clean;
 pub mod commit;
 pub mod direct;
 pub mod log;
@@ -46,17 +55,19 @@ mod disk;
 mod encoder;
 mod output;
 mod partition_writer;
+mod place;
 mod single_file;
 
 pub use abort_on_drop::AbortOnDrop;
-pub use commit::{Ending, PublishSummary, Step, abort, abort_new, prepare, publish};
+pub use clean::{CleanOptions, CleanReport, clean};
+pub use commit::{Ending, PublishSummary, Step, abort, abort_new, prepare, publish, recover};
 pub use options::SinkOptions;
 pub use spec::{Compression, Format, Layout, SinkSpec};
 pub use staging::AttemptContext;
-pub use target::Target;
+pub use target::{Location, Target};
 pub use visible::VisibleStore;
 pub use write_exec::WriteExec;
-pub use written::{WrittenFile, rows_of};
+pub use written::{Upload, WrittenFile, rows_of};
 
 /// The directory of a target that holds manifests and staged files. Readers never look into it for rows.
 pub const HIDDEN_DIRECTORY: &str = "_windrow";

@@ -1,8 +1,7 @@
-//! Writes the files of one partition in one attempt, and takes them away again unless it is told to keep them.
+//! Writes one series of files in one attempt, and takes them away again unless it is told to keep them.
 
-use std::fs::{self, OpenOptions};
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -10,68 +9,94 @@ use datafusion::error::Result;
 use datafusion::execution::memory_pool::MemoryReservation;
 use windrow_common::{AttemptId, Error, ErrorKind};
 
-use super::disk;
 use super::encoder::Encoder;
 use super::log::Log;
-use super::output::DiskOutput;
+use super::output::{Receipt, Staged};
+use super::place::PlaceRef;
 use super::spec::{Layout, SinkSpec};
-use super::staging::Staging;
+use super::staging::{AttemptContext, Part, Staging};
 use super::written::WrittenFile;
 use crate::error::external;
 
-/// Tries to create a file in a directory that another partition of the attempt may be removing because it is empty.
-const MAX_CREATE_TRIES: u32 = 16;
+/// One series of files: those of one partition of the input, in one directory of the target.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Series {
+    /// The number of the partition of the input.
+    pub(super) partition: usize,
+    /// The directory, relative to the target: `year=2024/month=7`. Empty for the target itself. Each of its parts must
+    /// be a plain name that readers are shown.
+    pub(super) directory: String,
+    /// The number of the first file, if the attempt has written into this directory before.
+    pub(super) first: usize,
+}
 
-/// The files of one partition in one attempt. All of its methods block. Dropping it removes its own files, and only
-/// those, unless [`PartitionWriter::keep`] was called.
+impl Series {
+    /// The files of a partition in the target itself.
+    pub(super) fn of(partition: usize) -> Self {
+        Self { partition, ..Self::default() }
+    }
+}
+
+/// The files of one series in one attempt; an attempt may have several at once, which share nothing. All of its methods
+/// block. Dropping it removes its own files, and only those, unless [`PartitionWriter::keep`] was called.
 pub(super) struct PartitionWriter {
     spec: SinkSpec,
+    place: PlaceRef,
     staging: Staging,
     attempt: AttemptId,
-    partition: usize,
+    series: Series,
     schema: SchemaRef,
     reservation: MemoryReservation,
     open: Option<OpenFile>,
     done: Vec<WrittenFile>,
-    /// Relative to the root.
-    created: Vec<String>,
+    /// Staged names.
+    begun: Vec<String>,
     kept: bool,
 }
 
 struct OpenFile {
     encoder: Encoder,
     path: PathBuf,
+    receipt: Arc<Receipt>,
     file: WrittenFile,
+}
+
+impl OpenFile {
+    /// Bytes of memory that its rows take, encoded or not.
+    fn memory(&self) -> usize {
+        self.encoder.memory() + self.receipt.held()
+    }
 }
 
 impl PartitionWriter {
     /// A writer without files. `schema` is the files' schema.
     pub(super) fn try_new(
         spec: SinkSpec,
-        attempt: AttemptId,
-        partition: usize,
+        context: &AttemptContext,
+        series: Series,
         schema: SchemaRef,
         reservation: MemoryReservation,
     ) -> Result<Self> {
-        let staging = Staging::of(&spec).map_err(external)?;
-        let (open, done, created) = (None, Vec::new(), Vec::new());
-        Ok(Self { spec, staging, attempt, partition, schema, reservation, open, done, created, kept: false })
+        let place = spec.place(&context.stores).map_err(external)?;
+        let staging = Staging::of(&spec, &*place).map_err(external)?;
+        let (attempt, open, done, begun) = (context.attempt, None, Vec::new(), Vec::new());
+        Ok(Self { spec, place, staging, attempt, series, schema, reservation, open, done, begun, kept: false })
     }
 
     /// An attempt of a write that has been published or aborted comes too late: it must not stage anything.
     pub(super) fn refuse_if_decided(&self) -> Result<()> {
-        if self.spec.layout == Layout::SingleFile {
+        if self.spec.layout == Layout::SingleFile && self.place.local().is_some() {
             return Ok(());
         }
-        let log = Log::of(self.staging.root());
-        if !log.directory().is_dir() {
-            let directory = log.directory().display();
+        if !self.place.is_ready() {
+            let shown = self.place.shown(super::HIDDEN_DIRECTORY);
             return Err(external(Error::io(format!(
-                "'{directory}' is gone; was the write cancelled, or is the target not on a disk that all workers and the \
+                "'{shown}' is gone; was the write cancelled, or is the target not on a disk that all workers and the \
                  coordinator share?"
             ))));
         }
-        match log.is_decided(&self.spec.key()).map_err(external)? {
+        let log = Log::for_write(&self.place, &self.spec).map_err(external)?;
+        match log.is_decided(&self.spec).map_err(external)? {
             false => Ok(()),
             true => Err(external(Error::new(
                 ErrorKind::Cancelled,
@@ -91,10 +116,11 @@ impl PartitionWriter {
         };
         open.encoder.write(batch, &open.path).map_err(external)?;
         open.file.rows += batch.num_rows() as u64;
-        if self.reservation.try_resize(open.encoder.memory()).is_err() {
-            // Short of memory: a smaller row group is better than no file.
+        if self.reservation.try_resize(open.memory()).is_err() {
+            // Short of memory: a smaller row group, and fewer parts on their way, are better than no file.
             open.encoder.flush(&open.path).map_err(external)?;
-            self.reservation.try_resize(open.encoder.memory())?;
+            open.receipt.settle().map_err(external)?;
+            self.reservation.try_resize(open.memory())?;
         }
         let limit = self.spec.target_file_bytes;
         let full = limit > 0 && self.spec.layout == Layout::Directory && open.encoder.size() >= limit;
@@ -102,10 +128,10 @@ impl PartitionWriter {
         if full { self.end_file().map_err(external) } else { Ok(()) }
     }
 
-    /// Ends the last file. A partition without rows has none, but for partition 0: it always writes one, so that a
-    /// table of no rows still has a schema. (The publication leaves it out when others have rows.)
+    /// Ends the last file. A partition without rows has none, but for partition 0 in the target itself: it always writes
+    /// one, so that a table of no rows still has a schema. (The publication leaves it out when others have rows.)
     pub(super) fn finish(&mut self) -> Result<Vec<WrittenFile>> {
-        if self.partition == 0 && self.open.is_none() && self.done.is_empty() {
+        if self.series == Series::default() && self.open.is_none() && self.done.is_empty() {
             self.open = Some(self.begin().map_err(external)?);
         }
         self.end_file().map_err(external)?;
@@ -119,37 +145,20 @@ impl PartitionWriter {
     }
 
     fn begin(&mut self) -> windrow_common::Result<OpenFile> {
-        let index = self.done.len();
-        let staged = self.staging.staged(self.attempt, self.partition, index);
-        let name = self.staging.final_name(self.partition, index);
-        let path = self.staging.root().join(&staged);
-        let file = self.create(Path::new(&staged), &path)?;
-        self.created.push(staged.clone());
-        let output = Box::new(DiskOutput::new(file, path.clone()));
+        let Series { partition, directory, first } = self.series.clone();
+        let part = Part { attempt: self.attempt, directory, partition, index: first + self.done.len() };
+        let (staged, name) = (self.staging.staged(&part), self.staging.final_name(&part));
+        let Staged { output, path, receipt } = self.place.begin(&staged, &name, self.spec.layout)?;
+        self.begun.push(staged.clone());
         let encoder = Encoder::begin(&self.spec.format, self.schema.clone(), output, &path)?;
-        Ok(OpenFile { encoder, path, file: WrittenFile { name, staged, rows: 0, bytes: 0 } })
-    }
-
-    fn create(&self, staged: &Path, path: &Path) -> windrow_common::Result<fs::File> {
-        let mut tries = 0;
-        loop {
-            // Not synced here: the publication does it once for all.
-            let made = self.staging.create_directory(staged);
-            match made.and_then(|()| OpenOptions::new().write(true).create_new(true).open(path)) {
-                Ok(file) => return Ok(file),
-                Err(e) if e.kind() == io::ErrorKind::NotFound && tries < MAX_CREATE_TRIES => tries += 1,
-                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
-                    let (path, attempt) = (path.display(), self.attempt);
-                    return Err(Error::internal(format!("'{path}' is there already: {attempt} runs twice")));
-                }
-                Err(e) => return Err(disk::error("create", path, &e)),
-            }
-        }
+        let file = WrittenFile { name, staged, rows: 0, bytes: 0, upload: None };
+        Ok(OpenFile { encoder, path, receipt, file })
     }
 
     fn end_file(&mut self) -> windrow_common::Result<()> {
-        if let Some(OpenFile { encoder, path, mut file }) = self.open.take() {
+        if let Some(OpenFile { encoder, path, receipt, mut file }) = self.open.take() {
             file.bytes = encoder.finish(&path)?;
+            file.upload = receipt.upload();
             self.done.push(file);
         }
         self.reservation.free();
@@ -160,15 +169,8 @@ impl PartitionWriter {
 impl Drop for PartitionWriter {
     fn drop(&mut self) {
         self.open = None;
-        if self.kept {
-            return;
-        }
-        for staged in &self.created {
-            let _ = fs::remove_file(self.staging.root().join(staged));
-        }
-        if let (Layout::Directory, Some(staged)) = (self.spec.layout, self.created.first()) {
-            // They go with the attempt's last file, and with the write's.
-            self.staging.remove_empty(Path::new(staged));
+        if !self.kept {
+            self.place.discard(&self.begun, &self.done);
         }
     }
 }

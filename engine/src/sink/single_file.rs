@@ -1,87 +1,84 @@
-//! Publishing a single file: the rename of the staged file is decision and publication in one.
-
-use std::fs;
-use std::io;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+//! A single file, `COPY … TO 'x.parquet'`: refused early, and published.
+//!
+//! *In a file system* the rename of the staged file is decision and publication in one: a staged file can be renamed
+//! once only, so there is no log.
+//!
+//! *On an object store* the completion of the upload shows the file, whole and in one step, but decides nothing. It
+//! cannot be made to fail when the file is there, so two writers that must not replace a file would both complete. And
+//! from the answer "there is no such upload" nobody learns whether it was completed before, or aborted. So each file has
+//! a log of decisions like a directory's, `_windrow/files/<name>/`: a writer looks at the file, decides with a manifest
+//! that only one writer can create, and completes. Another one that looked at the same time finds its number taken,
+//! helps the first to its end and looks again; then it replaces the first one's file or is refused. The manifest holds
+//! what the file was before (its ETag and time), so whoever helps can tell the new file from the old one. Readers need no
+//! manifest: they see the old file until the new one is there. What knows nothing of these logs and writes the same
+//! object at the same moment may be overwritten, as with any store.
+//!
+//! On Azure two uploads of one name share their blocks: the first completion throws away what the other writer has sent.
+//! That one has not decided then, for only one at a time has decided and not completed. Before it does, it notices that
+//! the file is not what it was when the upload began, and is refused.
 
 use windrow_common::{Error, ErrorKind, Result, SinkMode};
 
 use super::commit::{PublishSummary, Step, Watch};
-use super::disk;
+use super::place::{Found, Installed, LocalPlace, Place};
 use super::spec::SinkSpec;
 use super::staging::Staging;
 use super::written::WrittenFile;
 
-/// Looks whether the file can be written before anybody begins.
-pub(super) fn prepare(spec: &SinkSpec) -> Result<()> {
-    let path = spec.path()?;
-    let exists = path.symlink_metadata().is_ok();
-    let shown = path.display();
-    if path.is_dir() {
-        return Err(Error::user(format!(
-            "'{shown}' is a directory; write '{shown}/' to put files into it, or choose another name for a single file"
-        )));
-    }
+/// Looks whether the file may be written, and what is there: empty if there is nothing.
+pub(super) fn refuse(place: &dyn Place, spec: &SinkSpec) -> Result<String> {
+    let name = spec.file_name()?;
+    let shown = place.shown(&name);
+    let tag = match place.find(&name)? {
+        Found::Directory => {
+            return Err(Error::user(format!(
+                "'{shown}' is a directory; write '{shown}/' to put files into it, or choose another name for a single \
+                 file"
+            )));
+        }
+        Found::File { .. } if spec.mode == SinkMode::ErrorIfExists => return Err(already_exists(&shown)),
+        Found::File { tag, .. } => tag,
+        Found::Nothing => String::new(),
+    };
     match spec.mode {
-        SinkMode::Append => return Err(append()),
-        SinkMode::ErrorIfExists if exists => return Err(already_exists(&path)),
-        SinkMode::ErrorIfExists | SinkMode::Overwrite => {}
+        SinkMode::Append => Err(append()),
+        SinkMode::ErrorIfExists | SinkMode::Overwrite => Ok(tag),
     }
-    disk::create_directory(&spec.root()?)
 }
 
-/// Puts the staged file in its place. A staged file can be renamed once; that it is gone, and the target is there with
-/// its size, means that an earlier call did it.
-pub(super) fn publish(spec: &SinkSpec, files: &[WrittenFile], watch: Watch<'_>) -> Result<PublishSummary> {
-    let staging = Staging::of(spec)?;
+/// The one file that there is to publish.
+pub(super) fn one<'a>(staging: &Staging, files: &'a [WrittenFile]) -> Result<&'a WrittenFile> {
     let [file] = files else {
         let count = files.len();
         return Err(Error::internal(format!("a single file is published from one staged file, not from {count}")));
     };
-    if !staging.owns(file) {
-        return Err(Error::internal(format!("'{}' was not staged by this write", file.staged)));
-    }
-    let (target, staged) = (spec.path()?, staging.root().join(&file.staged));
-    match spec.mode {
+    staging.part_of(file).map(|_| file)
+}
+
+/// Puts the staged file in its place in a file system.
+pub(super) fn publish(
+    place: &LocalPlace,
+    spec: &SinkSpec,
+    files: &[WrittenFile],
+    watch: Watch<'_>,
+) -> Result<PublishSummary> {
+    let staging = Staging::of(spec, place)?;
+    let file = one(&staging, files)?;
+    let replace = match spec.mode {
         SinkMode::Append => return Err(append()),
-        SinkMode::Overwrite => replace(&staged, &target, file)?,
-        SinkMode::ErrorIfExists => link(&staged, &target, file)?,
+        SinkMode::Overwrite => true,
+        SinkMode::ErrorIfExists => false,
+    };
+    match place.install(file, replace)? {
+        Installed::InPlace => {}
+        Installed::Taken => return Err(already_exists(&place.shown(&file.name))),
     }
     watch(Step::Decided)?;
-    disk::sync_directory(staging.root())?;
+    place.sync()?;
     watch(Step::Published)?;
-    staging.remove();
+    super::commit::clear(place, &staging, files);
     watch(Step::Cleaned)?;
     Ok(PublishSummary { rows: file.rows, files: 1, bytes: file.bytes })
-}
-
-fn replace(staged: &Path, target: &Path, file: &WrittenFile) -> Result<()> {
-    match fs::rename(staged, target) {
-        Ok(()) => Ok(()),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => arrived(staged, target, file),
-        Err(e) => Err(disk::error("move the written file to", target, &e)),
-    }
-}
-
-fn link(staged: &Path, target: &Path, file: &WrittenFile) -> Result<()> {
-    match fs::hard_link(staged, target) {
-        Ok(()) => disk::remove_file(staged),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => arrived(staged, target, file),
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => match (fs::metadata(staged), fs::metadata(target)) {
-            // An earlier call was interrupted between its two steps.
-            (Ok(a), Ok(b)) if (a.dev(), a.ino()) == (b.dev(), b.ino()) => disk::remove_file(staged),
-            _ => Err(already_exists(target)),
-        },
-        Err(e) => Err(disk::error("create", target, &e)),
-    }
-}
-
-fn arrived(staged: &Path, target: &Path, file: &WrittenFile) -> Result<()> {
-    match fs::metadata(target) {
-        Ok(metadata) if metadata.len() == file.bytes => Ok(()),
-        _ => Err(super::commit::staged_is_gone(staged)),
-    }
 }
 
 fn append() -> Error {
@@ -91,7 +88,7 @@ fn append() -> Error {
     )
 }
 
-fn already_exists(path: &Path) -> Error {
-    let message = format!("'{}' exists; write OPTIONS (mode 'overwrite') to replace it", path.display());
+fn already_exists(shown: &str) -> Error {
+    let message = format!("'{shown}' exists; write OPTIONS (mode 'overwrite') to replace it");
     Error::new(ErrorKind::AlreadyExists, message)
 }

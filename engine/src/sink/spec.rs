@@ -1,11 +1,11 @@
 //! What one write is: whose, where to, in which format, and what becomes of what is there.
 
-use std::path::{Path, PathBuf};
-
 use serde::{Deserialize, Serialize};
 use windrow_common::{Error, JobId, Result, SinkMode};
 
-use super::target;
+use super::place::{self, PlaceRef};
+use super::target::{Location, Target};
+use crate::stores::Stores;
 
 /// Bytes after which a task begins a new file, unless the statement says otherwise. Large enough that a file's footer
 /// and its opening cost nothing beside its contents, small enough that a scan of one table is spread over many tasks.
@@ -25,7 +25,8 @@ pub struct SinkSpec {
     pub statement: u32,
     /// Which sink of the statement.
     pub sink: u32,
-    /// Absolute path or `file://` URL: the directory, or the file with [`Layout::SingleFile`].
+    /// Absolute path, `file://` URL or URL of an object store (`s3://bucket/dir`): the directory, or the file with
+    /// [`Layout::SingleFile`].
     pub target: String,
     /// One file or a directory of them.
     pub layout: Layout,
@@ -108,7 +109,17 @@ impl SinkSpec {
     pub fn key(&self) -> String {
         let cluster: String =
             self.cluster.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).take(64).collect();
-        format!("{cluster}-{:032x}-{}-{}", self.job, self.statement, self.sink)
+        format!("{cluster}-{}", self.identity())
+    }
+
+    /// The part of the key that is enough to know the write by, for jobs are random: `<job>-<statement>-<sink>`.
+    pub fn identity(&self) -> String {
+        format!("{:032x}-{}-{}", self.job, self.statement, self.sink)
+    }
+
+    /// The identity in a key.
+    pub(super) fn identity_of(key: &str) -> &str {
+        key.split_once('-').map_or(key, |(_, identity)| identity)
     }
 
     /// The job's id.
@@ -116,33 +127,26 @@ impl SinkSpec {
         JobId(self.job)
     }
 
-    /// The target as an absolute path.
-    pub fn path(&self) -> Result<PathBuf> {
-        let path = target::local_path(&self.target)?;
-        if path.is_absolute() {
-            Ok(path)
-        } else {
-            Err(Error::internal(format!("the target '{}' of a write must be absolute when it is planned", self.target)))
+    /// Where it writes to. An error if that is not said in full: a plan does not depend on who reads it.
+    pub fn target(&self) -> Result<Target> {
+        let location = Location::parse(&self.target)?;
+        match &location {
+            Location::Path(path) if !path.is_absolute() => {
+                let message = format!("the target '{}' of a write must be absolute when it is planned", self.target);
+                Err(Error::internal(message))
+            }
+            _ => Ok(Target { location, layout: self.layout }),
         }
     }
 
-    /// The directory that final and staged names are relative to: the target, or the single file's parent.
-    pub fn root(&self) -> Result<PathBuf> {
-        let path = self.path()?;
-        match self.layout {
-            Layout::Directory => Ok(path),
-            Layout::SingleFile => path.parent().map(Path::to_path_buf).ok_or_else(|| self.no_file_name()),
-        }
+    /// The place that final and staged names are relative to: the target, or what the single file lies in.
+    pub(super) fn place(&self, stores: &Stores) -> Result<PlaceRef> {
+        place::of(stores, &self.target()?)
     }
 
     /// The last part of a single file's path.
     pub fn file_name(&self) -> Result<String> {
-        let path = self.path()?;
-        path.file_name().and_then(|n| n.to_str()).map(str::to_owned).ok_or_else(|| self.no_file_name())
-    }
-
-    fn no_file_name(&self) -> Error {
-        Error::user(format!("'{}' does not name a file", self.target))
+        self.target()?.file_name()
     }
 }
 

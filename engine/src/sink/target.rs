@@ -2,6 +2,8 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use object_store::path::Path as StorePath;
+use url::Url;
 use windrow_common::{Error, ErrorKind, Result};
 
 use super::spec::Layout;
@@ -11,20 +13,44 @@ const FILE_EXTENSIONS: [&str; 10] = ["parquet", "csv", "tsv", "json", "ndjson", 
 /// Those of them that can be written.
 const WRITTEN_EXTENSIONS: [&str; 1] = ["parquet"];
 
+/// Schemes of the object stores that are written to.
+const STORE_SCHEMES: [&str; 6] = ["s3", "s3a", "gs", "az", "abfs", "abfss"];
+
+/// Where something lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Location {
+    /// In a file system.
+    Path(PathBuf),
+    /// In an object store.
+    Url(Url),
+}
+
 /// A place to write to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// Its absolute path.
-    pub path: PathBuf,
+    /// Where it is; a path is absolute.
+    pub location: Location,
     /// A single file or a directory.
     pub layout: Layout,
+}
+
+impl Location {
+    /// Reads a path or a URL, as it is.
+    pub fn parse(text: &str) -> Result<Self> {
+        match text.split_once("://").filter(|(scheme, _)| is_scheme(scheme)) {
+            Some((scheme, _)) if STORE_SCHEMES.contains(&scheme.to_ascii_lowercase().as_str()) => {
+                store_url(text).map(Location::Url)
+            }
+            _ => local_path(text).map(Location::Path),
+        }
+    }
 }
 
 impl Target {
     /// Reads a target's text. Relative paths start at `base`. A path that ends with `/`, or without the extension of a
     /// file format, is a directory.
     pub fn parse(text: &str, base: &Path) -> Result<Self> {
-        let local = local_path(text)?;
+        let location = Location::parse(text)?;
         if text.trim().is_empty() {
             return Err(Error::user("the target is empty; name a directory ('out/') or a file ('out.parquet')"));
         }
@@ -33,41 +59,112 @@ impl Target {
                 "'{sign}' cannot be part of a target; it would not be found again: '{text}'"
             )));
         }
-        let path = normal(&base.join(local));
-        if text.ends_with('/') || path.file_name().is_none() {
-            return Ok(Self { path, layout: Layout::Directory });
+        let location = match location {
+            Location::Path(local) => Location::Path(normal(&base.join(local))),
+            url @ Location::Url(_) => url,
+        };
+        let (named, extension) = location.name_and_extension();
+        if text.ends_with('/') || !named {
+            return Ok(Self { location, layout: Layout::Directory });
         }
-        let extension = path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase);
         match extension.as_deref() {
-            Some(e) if WRITTEN_EXTENSIONS.contains(&e) => Ok(Self { path, layout: Layout::SingleFile }),
+            Some(e) if WRITTEN_EXTENSIONS.contains(&e) => Ok(Self { location, layout: Layout::SingleFile }),
             Some(e) if FILE_EXTENSIONS.contains(&e) => Err(Error::new(
                 ErrorKind::Unsupported,
                 format!(
                     "'{text}': {e} files cannot be written yet; Parquet can ('name.parquet', or 'name/' for a directory)"
                 ),
             )),
-            Some(_) | None => Ok(Self { path, layout: Layout::Directory }),
+            Some(_) | None => Ok(Self { location, layout: Layout::Directory }),
         }
     }
 
     /// The text for [`super::SinkSpec::target`].
     pub fn text(&self) -> Result<String> {
-        self.path
-            .to_str()
-            .map(str::to_owned)
-            .ok_or_else(|| Error::user(format!("'{}' is not UTF-8", self.path.display())))
+        match &self.location {
+            Location::Path(path) => {
+                let text = path.to_str().map(str::to_owned);
+                text.ok_or_else(|| Error::user(format!("'{}' is not UTF-8", path.display())))
+            }
+            Location::Url(url) => Ok(url.as_str().to_owned()),
+        }
+    }
+
+    /// The last part of a single file's path.
+    pub(super) fn file_name(&self) -> Result<String> {
+        let name = match &self.location {
+            Location::Path(path) => path.file_name().and_then(|n| n.to_str()).map(str::to_owned),
+            Location::Url(url) => store_path(url)?.filename().map(str::to_owned),
+        };
+        name.ok_or_else(|| self.no_file_name())
+    }
+
+    /// The directory that names are relative to: `path` itself, or what the single file lies in.
+    pub(super) fn root_of(&self, path: &Path) -> Result<PathBuf> {
+        match self.layout {
+            Layout::Directory => Ok(path.to_path_buf()),
+            Layout::SingleFile => path.parent().map(Path::to_path_buf).ok_or_else(|| self.no_file_name()),
+        }
+    }
+
+    fn no_file_name(&self) -> Error {
+        match &self.location {
+            Location::Path(path) => Error::user(format!("'{}' does not name a file", path.display())),
+            Location::Url(url) => Error::user(format!("'{url}' does not name a file")),
+        }
     }
 }
 
+impl Location {
+    /// Whether the last part of the path is a name, and that name's extension in small letters.
+    fn name_and_extension(&self) -> (bool, Option<String>) {
+        let path = match self {
+            Location::Path(path) => path.as_path(),
+            Location::Url(url) => Path::new(url.path()),
+        };
+        let extension = path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase);
+        (path.file_name().is_some(), extension)
+    }
+}
+
+/// The URL of a place in an object store. What is written into plans and logs must hold no secrets.
+fn store_url(text: &str) -> Result<Url> {
+    let url = Url::parse(text).map_err(|e| Error::user(format!("'{text}' is not a URL: {e}")))?;
+    let container_before_host = matches!(url.scheme(), "az" | "abfs" | "abfss");
+    if url.password().is_some() || !url.username().is_empty() && !container_before_host {
+        return Err(Error::user(format!(
+            "a URL of {}:// holds no credentials; they come from the environment",
+            url.scheme()
+        )));
+    }
+    if url.host_str().is_none_or(str::is_empty) {
+        return Err(Error::user(format!("'{text}' names no bucket; write for example s3://bucket/directory/")));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(Error::user(format!("'{text}' has a '?' or '#'; write %3F or %23 for a sign in a name")));
+    }
+    store_path(&url)?;
+    Ok(url)
+}
+
+/// The path of a URL in its store.
+fn store_path(url: &Url) -> Result<StorePath> {
+    let path = StorePath::from_url_path(url.path());
+    path.map_err(|e| Error::user(format!("'{url}' cannot be a place in an object store: {e}")))
+}
+
 /// The path of a `file://` URL or of a plain path; other schemes are refused.
-pub(super) fn local_path(text: &str) -> Result<PathBuf> {
+fn local_path(text: &str) -> Result<PathBuf> {
     let Some((scheme, rest)) = text.split_once("://").filter(|(scheme, _)| is_scheme(scheme)) else {
         return Ok(PathBuf::from(text));
     };
     if !scheme.eq_ignore_ascii_case("file") {
         return Err(Error::new(
             ErrorKind::Unsupported,
-            format!("'{text}': nothing can be written to {scheme}:// yet; a path or a file:// URL can"),
+            format!(
+                "'{text}': nothing can be written to {scheme}://; a path, a file:// URL, and s3://, gs://, az:// and \
+                 abfs:// URLs can"
+            ),
         ));
     }
     let path = rest.strip_prefix("localhost").unwrap_or(rest);
@@ -120,8 +217,7 @@ mod tests {
 
     #[test]
     fn paths_mean_what_they_look_like() {
-        let parse =
-            |text: &str| Target::parse(text, Path::new("/base")).map(|t| (t.path.display().to_string(), t.layout));
+        let parse = |text: &str| Target::parse(text, Path::new("/base")).map(|t| (t.text().unwrap(), t.layout));
         for (text, path, layout) in [
             ("out/", "/base/out", Layout::Directory),
             ("out", "/base/out", Layout::Directory),
@@ -133,6 +229,15 @@ mod tests {
             ("file:///tmp/a%20b/", "/tmp/a b", Layout::Directory),
             ("file://localhost/tmp/x.parquet", "/tmp/x.parquet", Layout::SingleFile),
             ("a%20b", "/base/a%20b", Layout::Directory),
+            ("s3://bucket", "s3://bucket", Layout::Directory),
+            ("s3://bucket/a/../b/", "s3://bucket/b/", Layout::Directory),
+            ("S3A://bucket/v1.2", "s3a://bucket/v1.2", Layout::Directory),
+            ("gs://bucket/a b/x.parquet", "gs://bucket/a%20b/x.parquet", Layout::SingleFile),
+            (
+                "abfss://data@account.dfs.core.windows.net/x/",
+                "abfss://data@account.dfs.core.windows.net/x/",
+                Layout::Directory,
+            ),
         ] {
             assert_eq!(parse(text).unwrap(), (path.to_owned(), layout), "{text}");
         }
@@ -142,7 +247,12 @@ mod tests {
     fn what_cannot_be_written_says_what_can() {
         let fails = |text: &str| Target::parse(text, Path::new("/base")).unwrap_err();
         for (text, kind, says) in [
-            ("s3://bucket/x/", ErrorKind::Unsupported, "a path or a file:// URL can"),
+            ("http://host/x/", ErrorKind::Unsupported, "a file:// URL"),
+            ("ftp://host/x/", ErrorKind::Unsupported, "s3://"),
+            ("s3:///x/", ErrorKind::User, "names no bucket"),
+            ("s3://key:secret@bucket/x/", ErrorKind::User, "no credentials"),
+            ("s3://bucket/a#b/", ErrorKind::User, "%23"),
+            ("s3://bucket/a//b/", ErrorKind::User, "cannot be a place"),
             ("x.csv", ErrorKind::Unsupported, "Parquet can"),
             ("", ErrorKind::User, "empty"),
             ("a*/", ErrorKind::User, "'*'"),

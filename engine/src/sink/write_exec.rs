@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use datafusion::common::runtime::SpawnedTask;
-use datafusion::error::{DataFusionError, Result};
+use datafusion::error::Result;
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::EquivalenceProperties;
@@ -22,7 +22,7 @@ use datafusion::physical_plan::{
 use futures::StreamExt;
 use windrow_common::Error;
 
-use super::partition_writer::PartitionWriter;
+use super::partition_writer::{PartitionWriter, Series};
 use super::spec::{Layout, SinkSpec};
 use super::staging::AttemptContext;
 use super::written::{self, WrittenFile};
@@ -42,7 +42,7 @@ pub struct WriteExec {
 impl WriteExec {
     /// Writes what `input` yields as `spec` says. The files have the schema of `input`.
     pub fn try_new(input: Arc<dyn ExecutionPlan>, spec: SinkSpec) -> Result<Self> {
-        spec.path().map_err(external)?;
+        spec.target().map_err(external)?;
         let properties = PlanProperties::new(
             EquivalenceProperties::new(written::schema()),
             Partitioning::UnknownPartitioning(input.output_partitioning().partition_count()),
@@ -118,7 +118,7 @@ impl ExecutionPlan for WriteExec {
         };
         let reservation = MemoryConsumer::new(format!("WriteExec[{partition}]")).register(context.memory_pool());
         let schema = self.input.schema();
-        let writer = PartitionWriter::try_new(self.spec.clone(), attempt.attempt, partition, schema, reservation)?;
+        let writer = PartitionWriter::try_new(self.spec.clone(), &attempt, Series::of(partition), schema, reservation)?;
         let counts = Counts::new(&self.metrics, partition);
         let input = self.input.execute(partition, context)?;
         let rows = futures::stream::once(write_partition(input, writer, counts));
@@ -166,7 +166,7 @@ async fn write_partition(
     }
     drop(input);
     let (writer, files) = blocking(writer, PartitionWriter::finish).await?;
-    let rows = written::batch_of(&files).map_err(DataFusionError::from)?;
+    let rows = written::batch_of(&files).map_err(external)?;
     counts.add(&files);
     writer.keep();
     Ok(rows)

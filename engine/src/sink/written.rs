@@ -10,13 +10,28 @@ use windrow_common::{Error, Result};
 /// One complete staged file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct WrittenFile {
-    /// Its name once published, relative to [`super::SinkSpec::root`]; the same in every attempt of its task.
+    /// Its name once published, relative to the write's place. In a file system it is the same in every attempt of its
+    /// task; on an object store no two attempts share a name.
     pub name: String,
-    /// Where it lies until then, relative to [`super::SinkSpec::root`].
+    /// Where it lies until then, relative to the write's place; on an object store, what tells of its upload.
     pub staged: String,
     /// Rows.
     pub rows: u64,
     /// Bytes of the file.
+    pub bytes: u64,
+    /// The upload that becomes the file; none in a file system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upload: Option<Upload>,
+}
+
+/// A complete upload that nobody sees before it is completed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Upload {
+    /// The store's id of it; empty where uploads have none.
+    pub id: String,
+    /// The store's ids of its parts, in order.
+    pub parts: Vec<String>,
+    /// Bytes that were sent in them.
     pub bytes: u64,
 }
 
@@ -26,25 +41,32 @@ static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
         Field::new("name", DataType::Utf8, false),
         Field::new("rows", DataType::UInt64, false),
         Field::new("bytes", DataType::UInt64, false),
+        // As JSON: nobody but the commit looks into it.
+        Field::new("upload", DataType::Utf8, true),
     ]))
 });
 
-/// The schema of the rows that [`super::WriteExec`] yields: `staged`, `name`, `rows`, `bytes`.
+/// The schema of the rows that [`super::WriteExec`] yields: `staged`, `name`, `rows`, `bytes`, `upload`.
 pub fn schema() -> SchemaRef {
     Arc::clone(&SCHEMA)
 }
 
 /// The files as rows.
-pub(super) fn batch_of(files: &[WrittenFile]) -> Result<RecordBatch, arrow::error::ArrowError> {
-    RecordBatch::try_new(
+pub(super) fn batch_of(files: &[WrittenFile]) -> Result<RecordBatch> {
+    let cannot = |e: String| Error::internal(format!("the written files cannot be told: {e}"));
+    let upload = |file: &WrittenFile| file.upload.as_ref().map(serde_json::to_string).transpose();
+    let uploads = files.iter().map(upload).collect::<Result<Vec<_>, _>>().map_err(|e| cannot(e.to_string()))?;
+    let batch = RecordBatch::try_new(
         schema(),
         vec![
             Arc::new(StringArray::from_iter_values(files.iter().map(|f| &f.staged))),
             Arc::new(StringArray::from_iter_values(files.iter().map(|f| &f.name))),
             Arc::new(UInt64Array::from_iter_values(files.iter().map(|f| f.rows))),
             Arc::new(UInt64Array::from_iter_values(files.iter().map(|f| f.bytes))),
+            Arc::new(StringArray::from_iter(uploads)),
         ],
-    )
+    );
+    batch.map_err(|e| cannot(e.to_string()))
 }
 
 /// The files named by the rows of one or many tasks, in the order of their final names.
@@ -54,16 +76,20 @@ pub fn rows_of(batches: &[RecordBatch]) -> Result<Vec<WrittenFile>> {
         let wrong = || Error::internal(format!("these are not rows of written files: {}", batch.schema()));
         let text = |i: usize| batch.column(i).as_string_opt::<i32>().ok_or_else(wrong);
         let number = |i: usize| batch.column(i).as_primitive_opt::<UInt64Type>().ok_or_else(wrong);
-        if batch.num_columns() != 4 || batch.columns().iter().any(|c| c.null_count() > 0) {
+        if batch.num_columns() != 5 || batch.columns()[..4].iter().any(|c| c.null_count() > 0) {
             return Err(wrong());
         }
-        let (staged, name, rows, bytes) = (text(0)?, text(1)?, number(2)?, number(3)?);
-        files.extend((0..batch.num_rows()).map(|i| WrittenFile {
-            name: name.value(i).to_owned(),
-            staged: staged.value(i).to_owned(),
-            rows: rows.value(i),
-            bytes: bytes.value(i),
-        }));
+        let (staged, name, rows, bytes, uploads) = (text(0)?, text(1)?, number(2)?, number(3)?, text(4)?);
+        for i in 0..batch.num_rows() {
+            let upload = uploads.is_valid(i).then(|| serde_json::from_str(uploads.value(i)));
+            files.push(WrittenFile {
+                name: name.value(i).to_owned(),
+                staged: staged.value(i).to_owned(),
+                rows: rows.value(i),
+                bytes: bytes.value(i),
+                upload: upload.transpose().map_err(|_| wrong())?,
+            });
+        }
     }
     files.sort();
     Ok(files)

@@ -10,40 +10,53 @@
 //!
 //! With one undecided write or none, what is listed is at rest; with a pending one, its manifest says what to leave out
 //! and what to add, wherever its publication stands. Only a new decision can disturb that, and it is noticed. A file
-//! that is decided and not yet renamed is read from where it is staged. This store never writes to help; it passes on
-//! what others write. Paths that are named explicitly are read as they are, hidden or not.
+//! that is decided and not yet renamed is read from where it is staged. An upload that is decided and not yet completed
+//! cannot be read: the reader completes it, as any writer that came by would, or waits for others to do it if it has no
+//! right to. Otherwise this store never writes by itself; it passes on what others write. Paths that are named
+//! explicitly are read as they are, hidden or not.
 
+mod helping;
+mod listing;
 mod view;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
+use futures::stream::{BoxStream, StreamExt, TryStreamExt};
 use object_store::local::LocalFileSystem;
+use object_store::multipart::MultipartStore;
 use object_store::path::Path;
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
     PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result,
 };
 
-use self::view::{View, generic};
+use self::helping::Helper;
+use self::view::generic;
 
 /// Times that a listing starts over because a write was decided while it ran.
 const MAX_LISTING_ROUNDS: u32 = 100;
 
-/// Shows published files only. To be registered for `file://`.
+/// Shows published files only.
 #[derive(Clone, Debug)]
 pub struct VisibleStore {
     inner: Arc<dyn ObjectStore>,
+    helper: Helper,
 }
 
 impl VisibleStore {
-    /// Shows what is published in `inner`.
+    /// Shows what is published in `inner`. Decided uploads are waited for.
     pub fn new(inner: Arc<dyn ObjectStore>) -> Self {
-        Self { inner }
+        Self { helper: Helper::waiting(Arc::clone(&inner)), inner }
+    }
+
+    /// The same, and completes decided uploads that are in the way. `shown` is the store for people: `s3://bucket`.
+    pub fn completing(inner: Arc<dyn ObjectStore>, uploads: Arc<dyn MultipartStore>, shown: String) -> Self {
+        Self { helper: Helper::completing(Arc::clone(&inner), uploads, shown), inner }
     }
 
     /// Shows what is published in this machine's file system.
@@ -51,25 +64,34 @@ impl VisibleStore {
         Self::new(Arc::new(LocalFileSystem::new()))
     }
 
-    /// All visible files below the prefix, at one moment.
-    async fn list_settled(self, prefix: Path) -> Result<Vec<ObjectMeta>> {
-        let mut roots = view::ancestors(&prefix);
-        for _ in 0..MAX_LISTING_ROUNDS {
-            let before = View::read(&self.inner, &roots).await?;
-            let listed: Vec<ObjectMeta> = self.inner.list(Some(&prefix)).try_collect().await?;
-            let found = view::logs_among(&listed, &prefix);
-            if !found.is_subset(&roots) {
-                // Tables below the prefix have logs of their own: read them first.
-                roots.extend(found);
-                continue;
-            }
-            if before.is_still(&self.inner, &roots).await? {
-                let listed = listed.into_iter().filter(|m| view::is_shown(&m.location, &prefix)).collect();
-                let wanted = |path: &Path| view::is_shown(path, &prefix);
-                return before.apply(&self.inner, listed, wanted).await;
+    /// Adds decided files that were not listed to the listing of one directory: the files themselves, or the
+    /// subdirectories that they will make.
+    async fn add_missing(
+        &self,
+        prefix: &Path,
+        missing: BTreeMap<Path, (Path, String)>,
+        files: &mut Vec<ObjectMeta>,
+        directories: &mut Vec<Path>,
+    ) -> Result<()> {
+        for (location, (root, staged)) in missing {
+            let mut parts = location.prefix_match(prefix).into_iter().flatten();
+            match (parts.next(), parts.next()) {
+                (Some(directory), Some(_)) => {
+                    let directory = Path::parse(format!("{prefix}/{}", directory.as_ref()))?;
+                    if !directories.contains(&directory) {
+                        directories.push(directory);
+                    }
+                }
+                _ => files.push(view::decided_meta(&self.inner, &root, &staged, &location).await?),
             }
         }
-        Err(busy(&prefix))
+        Ok(())
+    }
+
+    /// Where a file is staged that is decided and not in its place; none if it is not decided. It may be in its place
+    /// when this returns.
+    async fn staged(&self, location: &Path) -> Result<Option<Path>> {
+        self.helper.settled(&view::tables_of(location)).await?.staged(location)
     }
 }
 
@@ -92,7 +114,10 @@ impl ObjectStore for VisibleStore {
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
         let first = self.inner.get_opts(location, options.clone()).await;
         let Err(Error::NotFound { .. }) = first else { return first };
-        let Some(staged) = view::staged_path(&self.inner, location).await? else { return first };
+        let Some(staged) = self.staged(location).await? else {
+            // It may have come into its place while the log was read; then the log says nothing of it any more.
+            return self.inner.get_opts(location, options).await;
+        };
         match self.inner.get_opts(&staged, options.clone()).await {
             Ok(mut result) => {
                 result.meta.location = location.clone();
@@ -107,7 +132,9 @@ impl ObjectStore for VisibleStore {
     async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
         let first = self.inner.get_ranges(location, ranges).await;
         let Err(Error::NotFound { .. }) = first else { return first };
-        let Some(staged) = view::staged_path(&self.inner, location).await? else { return first };
+        let Some(staged) = self.staged(location).await? else {
+            return self.inner.get_ranges(location, ranges).await;
+        };
         match self.inner.get_ranges(&staged, ranges).await {
             Err(Error::NotFound { .. }) => self.inner.get_ranges(location, ranges).await,
             result => result,
@@ -119,8 +146,7 @@ impl ObjectStore for VisibleStore {
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        let listing = self.clone().list_settled(prefix.cloned().unwrap_or_default());
-        stream::once(listing).map_ok(|files| stream::iter(files.into_iter().map(Ok))).try_flatten().boxed()
+        listing::list(Arc::clone(&self.inner), self.helper.clone(), prefix.cloned().unwrap_or_default())
     }
 
     fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
@@ -132,14 +158,21 @@ impl ObjectStore for VisibleStore {
         let prefix = prefix.cloned().unwrap_or_default();
         let roots = view::ancestors(&prefix);
         for _ in 0..MAX_LISTING_ROUNDS {
-            let before = View::read(&self.inner, &roots).await?;
+            let view = self.helper.settled(&roots).await?;
             let ListResult { mut common_prefixes, objects } = self.inner.list_with_delimiter(Some(&prefix)).await?;
-            if before.is_still(&self.inner, &roots).await? {
+            if view.is_still(&self.inner, &roots).await? {
                 common_prefixes.retain(|p| view::is_shown(&p.clone().join("x"), &prefix));
-                let objects = objects.into_iter().filter(|m| view::is_shown(&m.location, &prefix)).collect();
-                let wanted = |path: &Path| path.parent().unwrap_or_default() == prefix;
-                let objects = before.apply(&self.inner, objects, wanted).await?;
-                return Ok(ListResult { common_prefixes, objects });
+                let shown = |path: &Path| view::is_shown(path, &prefix);
+                let mut missing = view.added(shown)?;
+                let mut files = Vec::with_capacity(objects.len());
+                for file in objects {
+                    missing.remove(&file.location);
+                    if shown(&file.location) && !view.is_replaced(&file.location) {
+                        files.push(file);
+                    }
+                }
+                self.add_missing(&prefix, missing, &mut files, &mut common_prefixes).await?;
+                return Ok(ListResult { common_prefixes, objects: files });
             }
         }
         Err(busy(&prefix))

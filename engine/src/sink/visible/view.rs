@@ -15,22 +15,37 @@ type Store = Arc<dyn ObjectStore>;
 pub(super) struct View {
     /// The last sequence number of each directory that has a log.
     last: BTreeMap<Path, u64>,
-    /// Decisions that are perhaps not carried out yet.
+    /// Decisions to publish that are perhaps not carried out yet.
     pending: Vec<(Path, Manifest)>,
+    /// What they replace.
+    replaced: BTreeSet<Path>,
 }
 
 impl View {
     /// Reads the logs of these directories; most have none.
     pub(super) async fn read(store: &Store, roots: &BTreeSet<Path>) -> Result<Self> {
-        let mut view = View { last: BTreeMap::new(), pending: Vec::new() };
+        let mut view = View { last: BTreeMap::new(), pending: Vec::new(), replaced: BTreeSet::new() };
         for root in roots {
             let Some(head) = head(store, root).await? else { continue };
             view.last.insert(root.clone(), head.last);
-            if !head.published {
-                view.pending.push((root.clone(), read_manifest(store, root, head.last).await?));
+            if head.published {
+                continue;
+            }
+            let manifest = read_manifest(store, root, head.last).await?;
+            if manifest.decision == Decision::Publish {
+                for name in &manifest.replaces {
+                    view.replaced.insert(below(root, name)?);
+                }
+                view.pending.push((root.clone(), manifest));
             }
         }
         Ok(view)
+    }
+
+    /// A directory whose decided files cannot be read before they are in their places.
+    pub(super) fn unreadable(&self) -> Option<&Path> {
+        let staged_as_uploads = |manifest: &Manifest| manifest.files.iter().any(|file| file.upload.is_some());
+        self.pending.iter().find(|(_, manifest)| staged_as_uploads(manifest)).map(|(root, _)| root)
     }
 
     /// Whether nothing has been decided since.
@@ -43,31 +58,29 @@ impl View {
         Ok(true)
     }
 
-    /// Leaves out what is replaced and adds what is decided, as far as it is `wanted`.
-    pub(super) async fn apply(
-        self,
-        store: &Store,
-        listed: Vec<ObjectMeta>,
-        wanted: impl Fn(&Path) -> bool,
-    ) -> Result<Vec<ObjectMeta>> {
-        let published: Vec<_> = self.pending.into_iter().filter(|(_, m)| m.decision == Decision::Publish).collect();
-        if published.is_empty() {
-            return Ok(listed);
-        }
-        let mut files: BTreeMap<Path, ObjectMeta> = listed.into_iter().map(|m| (m.location.clone(), m)).collect();
-        for (root, manifest) in published {
-            for name in &manifest.replaces {
-                files.remove(&below(&root, name)?);
-            }
+    /// Whether a file that lies there is replaced.
+    pub(super) fn is_replaced(&self, location: &Path) -> bool {
+        self.replaced.contains(location)
+    }
+
+    /// The decided files that are `wanted`, each with its root and staged name.
+    pub(super) fn added(&self, wanted: impl Fn(&Path) -> bool) -> Result<BTreeMap<Path, (Path, String)>> {
+        let mut added = BTreeMap::new();
+        for (root, manifest) in &self.pending {
             for file in &manifest.files {
-                let location = below(&root, &file.name)?;
-                if wanted(&location) && !files.contains_key(&location) {
-                    let meta = decided_meta(store, &root, &file.staged, &location).await?;
-                    files.insert(location, meta);
+                let location = below(root, &file.name)?;
+                if wanted(&location) {
+                    added.insert(location, (root.clone(), file.staged.clone()));
                 }
             }
         }
-        Ok(files.into_values().collect())
+        Ok(added)
+    }
+
+    /// Where a file of this name is staged, if it is decided and perhaps not yet in its place.
+    pub(super) fn staged(&self, location: &Path) -> Result<Option<Path>> {
+        let added = self.added(|path| path == location)?;
+        added.into_values().next().map(|(root, staged)| below(&root, &staged)).transpose()
     }
 }
 
@@ -76,9 +89,27 @@ pub(super) fn ancestors(prefix: &Path) -> BTreeSet<Path> {
     std::iter::successors(Some(prefix.clone()), Path::parent).collect()
 }
 
-/// The directories below the prefix that have a log among what was listed.
-pub(super) fn logs_among(listed: &[ObjectMeta], prefix: &Path) -> BTreeSet<Path> {
-    listed.iter().filter_map(|m| log_above(&m.location, prefix)).collect()
+/// The directories in which a table may lie that has this file: the one that the file is in, and those above as long as
+/// they are Hive partitions (`key=value`).
+pub(super) fn tables_of(location: &Path) -> BTreeSet<Path> {
+    let mut tables = BTreeSet::new();
+    let mut directory = location.parent();
+    while let Some(table) = directory {
+        directory = table.filename().is_some_and(|name| name.contains('=')).then(|| table.parent()).flatten();
+        tables.insert(table);
+    }
+    tables
+}
+
+/// Whether a file in a hidden directory is a decision, carried out or not.
+pub(super) fn is_decision(location: &Path) -> bool {
+    let in_log = location.parent().is_some_and(|directory| directory.filename() == Some(HIDDEN_DIRECTORY));
+    in_log && EntryName::parse(location.filename().unwrap_or_default()) != EntryName::Other
+}
+
+/// Whether a directory has a log with anything in it.
+pub(super) async fn has_log(store: &Store, root: &Path) -> Result<bool> {
+    Ok(head(store, root).await?.is_some())
 }
 
 /// Whether no part of the path behind the prefix is hidden.
@@ -91,14 +122,6 @@ pub(super) fn is_shown(path: &Path, prefix: &Path) -> bool {
         }
     }
     true
-}
-
-/// Where a file of this name is staged, if it is decided and not yet renamed.
-pub(super) async fn staged_path(store: &Store, location: &Path) -> Result<Option<Path>> {
-    let (Some(root), Some(name)) = (location.parent(), location.filename()) else { return Ok(None) };
-    let view = View::read(store, &BTreeSet::from([root])).await?;
-    let file = view.pending.iter().find_map(|(root, m)| Some((root, m.files.iter().find(|f| f.name == name)?)));
-    file.map(|(root, file)| below(root, &file.staged)).transpose()
 }
 
 /// An error of ours as one of a store.
@@ -131,7 +154,8 @@ async fn read_manifest(store: &Store, root: &Path, sequence: u64) -> Result<Mani
     Manifest::parse(&bytes, path.as_ref()).map_err(generic)
 }
 
-async fn decided_meta(store: &Store, root: &Path, staged: &str, location: &Path) -> Result<ObjectMeta> {
+/// What is known of a decided file, in its place or on the way there.
+pub(super) async fn decided_meta(store: &Store, root: &Path, staged: &str, location: &Path) -> Result<ObjectMeta> {
     let meta = match store.head(&below(root, staged)?).await {
         Err(Error::NotFound { .. }) => store.head(location).await?,
         other => other?,
@@ -144,7 +168,8 @@ fn below(root: &Path, relative: &str) -> Result<Path> {
     Ok(Path::parse(format!("{root}/{relative}"))?)
 }
 
-fn log_above(path: &Path, prefix: &Path) -> Option<Path> {
+/// The directory whose log this file belongs to, if it does and the directory is shown below the prefix.
+pub(super) fn log_above(path: &Path, prefix: &Path) -> Option<Path> {
     let mut root = prefix.clone();
     let mut parts = path.prefix_match(prefix)?.peekable();
     while let Some(part) = parts.next() {
