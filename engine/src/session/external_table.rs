@@ -4,13 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use datafusion::catalog::TableProvider;
-use datafusion::common::TableReference;
+use datafusion::common::DFSchema;
 use datafusion::logical_expr::{CreateExternalTable, DdlStatement, LogicalPlan};
 use windrow_common::{Error, ErrorKind, Result};
 
 use super::statement::done;
-use super::{EngineSession, Planned};
+use super::{EngineSession, NewTable, Planned, table_format};
 use crate::error::classify;
+use crate::sink::SinkSpec;
 
 impl EngineSession {
     /// Makes a table over existing files. Nothing is replaced before the new table is known to be usable.
@@ -26,14 +27,20 @@ impl EngineSession {
         done(vec![])
     }
 
-    /// A table over the Parquet files of a directory that we wrote.
-    pub(super) async fn parquet_table(&self, name: &TableReference, location: &str) -> Result<Arc<dyn TableProvider>> {
-        let text = location.replace('\'', "''");
-        let sql = format!("CREATE EXTERNAL TABLE t STORED AS PARQUET LOCATION '{text}'");
+    /// A table over the files of a directory that we wrote.
+    pub(super) async fn written_table(&self, table: &NewTable, spec: &SinkSpec) -> Result<Arc<dyn TableProvider>> {
+        let (location, format) = (spec.target.replace('\'', "''"), table_format::reader_of(&spec.format));
+        let sql = format!("CREATE EXTERNAL TABLE t STORED AS {format} LOCATION '{location}'");
         let state = self.context.state();
         match state.create_logical_plan(&sql).await.map_err(|e| classify(&e))? {
             LogicalPlan::Ddl(DdlStatement::CreateExternalTable(mut create)) => {
-                create.name = name.clone();
+                create.name = table.name.clone();
+                create.options.extend(table_format::reading_options(&spec.format));
+                create.table_partition_cols.clone_from(&spec.partition_by);
+                if let Some(columns) = table_format::declared_columns(table.columns.as_ref(), spec) {
+                    let columns = DFSchema::try_from(columns).map_err(|e| classify(&e))?;
+                    create.schema = Arc::new(columns);
+                }
                 self.table_over_files(&create).await
             }
             other => Err(Error::internal(format!("a definition was planned as {}", other.display()))),

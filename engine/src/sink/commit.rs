@@ -254,8 +254,14 @@ fn roll_forward(root: &Path, manifest: &Manifest, watch: Watch<'_>) -> Result<()
 fn move_files(root: &Path, log: &Log, manifest: &Manifest, watch: Watch<'_>) -> Result<()> {
     disk::remove_file(&root.join(SUCCESS))?;
     watch(Step::Opened)?;
+    let mut directories = BTreeSet::from([root.to_path_buf()]);
     for file in &manifest.files {
         let (staged, name) = (root.join(&file.staged), root.join(&file.name));
+        if let Some(directory) = name.parent()
+            && directories.insert(directory.to_path_buf())
+        {
+            disk::create_directory(directory)?;
+        }
         match fs::rename(&staged, &name) {
             Ok(()) => {}
             // Somebody else has moved it, and may even have finished, so that a later write could remove it.
@@ -268,7 +274,7 @@ fn move_files(root: &Path, log: &Log, manifest: &Manifest, watch: Watch<'_>) -> 
         }
         watch(Step::Renamed(file.name.clone()))?;
     }
-    disk::sync_directory(root)?;
+    directories.iter().try_for_each(|directory| disk::sync_directory(directory))?;
     let mut emptied = BTreeSet::new();
     for name in &manifest.replaces {
         let path = root.join(name);

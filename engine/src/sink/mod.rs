@@ -32,6 +32,7 @@
 mod abort_on_drop;
 pub mod commit;
 pub mod direct;
+pub mod format;
 pub mod log;
 pub mod options;
 pub mod spec;
@@ -43,15 +44,21 @@ pub mod written;
 
 mod contents;
 mod disk;
-mod encoder;
+mod encode;
 mod output;
+mod partition_values;
 mod partition_writer;
+mod partitioned_writer;
 mod single_file;
+mod sorted_rest;
+mod task_writer;
 
 pub use abort_on_drop::AbortOnDrop;
 pub use commit::{Ending, PublishSummary, Step, abort, abort_new, prepare, publish};
+pub use format::{Compression, Format, FormatName};
 pub use options::SinkOptions;
-pub use spec::{Compression, Format, Layout, SinkSpec};
+pub use partition_values::PartitionColumns;
+pub use spec::{Layout, SinkSpec};
 pub use staging::AttemptContext;
 pub use target::Target;
 pub use visible::VisibleStore;

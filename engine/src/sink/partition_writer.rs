@@ -1,4 +1,5 @@
-//! Writes the files of one partition in one attempt, and takes them away again unless it is told to keep them.
+//! Writes the files of one partition in one attempt, or those of them that go to one directory, and takes them away
+//! again unless it is told to keep them.
 
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -11,7 +12,7 @@ use datafusion::execution::memory_pool::MemoryReservation;
 use windrow_common::{AttemptId, Error, ErrorKind};
 
 use super::disk;
-use super::encoder::Encoder;
+use super::encode::Encoder;
 use super::log::Log;
 use super::output::DiskOutput;
 use super::spec::{Layout, SinkSpec};
@@ -28,6 +29,8 @@ pub(super) struct PartitionWriter {
     spec: SinkSpec,
     staging: Staging,
     attempt: AttemptId,
+    /// Where its files go: `year=2024/month=1`, or nothing for the target itself.
+    directory: String,
     partition: usize,
     schema: SchemaRef,
     reservation: MemoryReservation,
@@ -45,17 +48,19 @@ struct OpenFile {
 }
 
 impl PartitionWriter {
-    /// A writer without files. `schema` is the files' schema.
+    /// A writer without files, in a directory of the target. `schema` is the files' schema.
     pub(super) fn try_new(
         spec: SinkSpec,
         attempt: AttemptId,
+        directory: &str,
         partition: usize,
         schema: SchemaRef,
         reservation: MemoryReservation,
     ) -> Result<Self> {
         let staging = Staging::of(&spec).map_err(external)?;
         let (open, done, created) = (None, Vec::new(), Vec::new());
-        Ok(Self { spec, staging, attempt, partition, schema, reservation, open, done, created, kept: false })
+        let directory = directory.to_owned();
+        Ok(Self { spec, staging, attempt, directory, partition, schema, reservation, open, done, created, kept: false })
     }
 
     /// An attempt of a write that has been published or aborted comes too late: it must not stage anything.
@@ -82,6 +87,13 @@ impl PartitionWriter {
 
     /// Adds rows; begins a new file when the last one is large enough.
     pub(super) fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        self.append(batch)?;
+        self.settle()?;
+        self.end_if_full()
+    }
+
+    /// Adds rows without asking for their memory: [`Self::settle`] must follow.
+    pub(super) fn append(&mut self, batch: &RecordBatch) -> Result<()> {
         let mut open = match self.open.take() {
             Some(open) => open,
             None => {
@@ -91,15 +103,48 @@ impl PartitionWriter {
         };
         open.encoder.write(batch, &open.path).map_err(external)?;
         open.file.rows += batch.num_rows() as u64;
-        if self.reservation.try_resize(open.encoder.memory()).is_err() {
-            // Short of memory: a smaller row group is better than no file.
-            open.encoder.flush(&open.path).map_err(external)?;
-            self.reservation.try_resize(open.encoder.memory())?;
-        }
-        let limit = self.spec.target_file_bytes;
-        let full = limit > 0 && self.spec.layout == Layout::Directory && open.encoder.size() >= limit;
         self.open = Some(open);
+        Ok(())
+    }
+
+    /// Asks for the memory of the rows that wait; where there is too little, they go into the file at once.
+    pub(super) fn settle(&mut self) -> Result<()> {
+        let memory = self.open.as_ref().map_or(0, |open| open.encoder.memory());
+        if self.reservation.try_resize(memory).is_ok() {
+            return Ok(());
+        }
+        // Short of memory: a smaller row group is better than no file.
+        self.flush()
+    }
+
+    /// Puts the rows that wait into the file, and gives their memory back.
+    pub(super) fn flush(&mut self) -> Result<()> {
+        let Some(open) = &mut self.open else { return Ok(()) };
+        open.encoder.flush(&open.path).map_err(external)?;
+        self.reservation.try_resize(open.encoder.memory())
+    }
+
+    /// Ends the file if it is large enough.
+    pub(super) fn end_if_full(&mut self) -> Result<()> {
+        let limit = self.spec.target_file_bytes;
+        let size = self.open.as_ref().map_or(0, |open| open.encoder.size());
+        let full = limit > 0 && self.spec.layout == Layout::Directory && size >= limit;
         if full { self.end_file().map_err(external) } else { Ok(()) }
+    }
+
+    /// Ends the file that is open, if one is.
+    pub(super) fn end(&mut self) -> Result<()> {
+        self.end_file().map_err(external)
+    }
+
+    /// Whether a file is open.
+    pub(super) fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// The files that are ended.
+    pub(super) fn done(&self) -> &[WrittenFile] {
+        &self.done
     }
 
     /// Ends the last file. A partition without rows has none, but for partition 0: it always writes one, so that a
@@ -120,8 +165,8 @@ impl PartitionWriter {
 
     fn begin(&mut self) -> windrow_common::Result<OpenFile> {
         let index = self.done.len();
-        let staged = self.staging.staged(self.attempt, self.partition, index);
-        let name = self.staging.final_name(self.partition, index);
+        let staged = self.staging.staged(self.attempt, &self.directory, self.partition, index);
+        let name = self.staging.final_name(&self.directory, self.partition, index);
         let path = self.staging.root().join(&staged);
         let file = self.create(Path::new(&staged), &path)?;
         self.created.push(staged.clone());

@@ -3,6 +3,8 @@
 //! ```text
 //! directory     <target>/_windrow/staging/<job>-<statement>-<sink>/<attempt>/part-<p>-<k>.parquet
 //!          ──►  <target>/part-<job>-<statement>-<p>-<k>.parquet
+//! partitioned   <target>/_windrow/staging/<job>-<statement>-<sink>/<attempt>/year=2024/part-<p>-<k>.parquet
+//!          ──►  <target>/year=2024/part-<job>-<statement>-<p>-<k>.parquet
 //! single file   <parent>/.<name>.<job>-<statement>-<sink>.<attempt>.staged  ──►  <parent>/<name>
 //! ```
 //!
@@ -15,10 +17,10 @@ use std::path::{Component, Path, PathBuf};
 
 use windrow_common::{AttemptId, Result};
 
-use super::HIDDEN_DIRECTORY;
 use super::disk;
 use super::spec::{Layout, SinkSpec};
 use super::written::WrittenFile;
+use super::{HIDDEN_DIRECTORY, is_hidden};
 
 /// Which attempt runs a plan. Whoever runs it puts this into the session config as an extension:
 /// `SessionConfig::with_extension(Arc::new(AttemptContext { attempt }))`.
@@ -34,6 +36,8 @@ pub struct Staging {
     root: PathBuf,
     layout: Layout,
     extension: &'static str,
+    /// Directories between the target and its files: one for each column that it is partitioned by.
+    depth: usize,
     /// `<job>-<statement>-<sink>`.
     write: String,
     /// Begin of final names in a directory; the whole final name of a single file.
@@ -57,6 +61,7 @@ impl Staging {
             root,
             layout: spec.layout,
             extension: spec.format.extension(),
+            depth: spec.partition_by.len(),
             write: format!("{:032x}-{}-{}", spec.job, spec.statement, spec.sink),
             name,
         })
@@ -67,21 +72,25 @@ impl Staging {
         &self.root
     }
 
-    /// Path of a staged file relative to the root: file `index` of a partition, as one attempt writes it.
-    pub fn staged(&self, attempt: AttemptId, partition: usize, index: usize) -> String {
+    /// Path of a staged file relative to the root: file `index` of a partition, as one attempt writes it, in `directory`
+    /// (`year=2024/month=1`, or nothing).
+    pub fn staged(&self, attempt: AttemptId, directory: &str, partition: usize, index: usize) -> String {
         match self.layout {
             Layout::Directory => {
-                let (prefix, extension) = (self.prefix(), self.extension);
-                format!("{prefix}{}/part-{partition:05}-{index:03}.{extension}", attempt.long())
+                let (prefix, extension, between) = (self.prefix(), self.extension, slash(directory));
+                format!("{prefix}{}/{directory}{between}part-{partition:05}-{index:03}.{extension}", attempt.long())
             }
             Layout::SingleFile => format!("{}{}.staged", self.prefix(), attempt.long()),
         }
     }
 
     /// Final name relative to the root.
-    pub fn final_name(&self, partition: usize, index: usize) -> String {
+    pub fn final_name(&self, directory: &str, partition: usize, index: usize) -> String {
         match self.layout {
-            Layout::Directory => format!("{}-{partition:05}-{index:03}.{}", self.name, self.extension),
+            Layout::Directory => {
+                let (name, extension, between) = (&self.name, self.extension, slash(directory));
+                format!("{directory}{between}{name}-{partition:05}-{index:03}.{extension}")
+            }
             Layout::SingleFile => self.name.clone(),
         }
     }
@@ -91,7 +100,13 @@ impl Staging {
     pub fn owns(&self, file: &WrittenFile) -> bool {
         let plain = |path: &str| Path::new(path).components().all(|c| matches!(c, Component::Normal(_)));
         let named = match self.layout {
-            Layout::Directory => file.name.starts_with(&self.name) && !file.name.contains('/'),
+            Layout::Directory => {
+                let mut directories: Vec<&str> = file.name.split('/').collect();
+                let name = directories.pop().unwrap_or_default();
+                name.starts_with(&self.name)
+                    && directories.len() == self.depth
+                    && directories.iter().all(|directory| directory.contains('=') && !is_hidden(directory, true))
+            }
             Layout::SingleFile => file.name == self.name,
         };
         named && plain(&file.staged) && plain(&file.name) && file.staged.starts_with(&self.prefix())
@@ -174,4 +189,9 @@ impl Staging {
             }
         }
     }
+}
+
+/// What stands between a directory and a name in it.
+fn slash(directory: &str) -> &'static str {
+    if directory.is_empty() { "" } else { "/" }
 }

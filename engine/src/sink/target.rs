@@ -4,12 +4,8 @@ use std::path::{Component, Path, PathBuf};
 
 use windrow_common::{Error, ErrorKind, Result};
 
+use super::format::FileName;
 use super::spec::Layout;
-
-/// Extensions that name a format, so that a path with one means a single file. Others (`/data/v1.2`) mean a directory.
-const FILE_EXTENSIONS: [&str; 10] = ["parquet", "csv", "tsv", "json", "ndjson", "jsonl", "arrow", "ipc", "avro", "orc"];
-/// Those of them that can be written.
-const WRITTEN_EXTENSIONS: [&str; 1] = ["parquet"];
 
 /// A place to write to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +14,8 @@ pub struct Target {
     pub path: PathBuf,
     /// A single file or a directory.
     pub layout: Layout,
+    /// What the name of a single file says of its contents.
+    pub file: Option<FileName>,
 }
 
 impl Target {
@@ -34,20 +32,11 @@ impl Target {
             )));
         }
         let path = normal(&base.join(local));
-        if text.ends_with('/') || path.file_name().is_none() {
-            return Ok(Self { path, layout: Layout::Directory });
-        }
-        let extension = path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase);
-        match extension.as_deref() {
-            Some(e) if WRITTEN_EXTENSIONS.contains(&e) => Ok(Self { path, layout: Layout::SingleFile }),
-            Some(e) if FILE_EXTENSIONS.contains(&e) => Err(Error::new(
-                ErrorKind::Unsupported,
-                format!(
-                    "'{text}': {e} files cannot be written yet; Parquet can ('name.parquet', or 'name/' for a directory)"
-                ),
-            )),
-            Some(_) | None => Ok(Self { path, layout: Layout::Directory }),
-        }
+        let name = path.file_name().and_then(|name| name.to_str()).filter(|_| !text.ends_with('/'));
+        // Other extensions (`/data/v1.2`) mean a directory.
+        let file = name.map(FileName::parse).transpose()?.flatten();
+        let layout = if file.is_some() { Layout::SingleFile } else { Layout::Directory };
+        Ok(Self { path, layout, file })
     }
 
     /// The text for [`super::SinkSpec::target`].
@@ -129,6 +118,9 @@ mod tests {
             ("x.parquet", "/base/x.parquet", Layout::SingleFile),
             ("x.PARQUET", "/base/x.PARQUET", Layout::SingleFile),
             ("x.parquet/", "/base/x.parquet", Layout::Directory),
+            ("x.csv.gz", "/base/x.csv.gz", Layout::SingleFile),
+            ("x.gz/", "/base/x.gz", Layout::Directory),
+            ("x.ndjson", "/base/x.ndjson", Layout::SingleFile),
             ("../a/./b.parquet", "/a/b.parquet", Layout::SingleFile),
             ("file:///tmp/a%20b/", "/tmp/a b", Layout::Directory),
             ("file://localhost/tmp/x.parquet", "/tmp/x.parquet", Layout::SingleFile),
@@ -143,7 +135,9 @@ mod tests {
         let fails = |text: &str| Target::parse(text, Path::new("/base")).unwrap_err();
         for (text, kind, says) in [
             ("s3://bucket/x/", ErrorKind::Unsupported, "a path or a file:// URL can"),
-            ("x.csv", ErrorKind::Unsupported, "Parquet can"),
+            ("x.orc", ErrorKind::Unsupported, "name.parquet"),
+            ("x.csv.bz2", ErrorKind::Unsupported, "gz and zst can"),
+            ("x.gz", ErrorKind::User, "name.csv.gz"),
             ("", ErrorKind::User, "empty"),
             ("a*/", ErrorKind::User, "'*'"),
             ("file://host/x/", ErrorKind::User, "three slashes"),

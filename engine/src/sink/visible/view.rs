@@ -95,10 +95,17 @@ pub(super) fn is_shown(path: &Path, prefix: &Path) -> bool {
 
 /// Where a file of this name is staged, if it is decided and not yet renamed.
 pub(super) async fn staged_path(store: &Store, location: &Path) -> Result<Option<Path>> {
-    let (Some(root), Some(name)) = (location.parent(), location.filename()) else { return Ok(None) };
-    let view = View::read(store, &BTreeSet::from([root])).await?;
-    let file = view.pending.iter().find_map(|(root, m)| Some((root, m.files.iter().find(|f| f.name == name)?)));
-    file.map(|(root, file)| below(root, &file.staged)).transpose()
+    let Some(directory) = location.parent() else { return Ok(None) };
+    // The file may lie in a partition of the directory that has the log.
+    let view = View::read(store, &ancestors(&directory)).await?;
+    for (root, manifest) in &view.pending {
+        for file in &manifest.files {
+            if below(root, &file.name)? == *location {
+                return below(root, &file.staged).map(Some);
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// An error of ours as one of a store.
