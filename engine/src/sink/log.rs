@@ -15,7 +15,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use windrow_common::{Error, ErrorKind, Result};
 
-use super::spec::{Format, Layout, SinkSpec};
+use super::format::Format;
+use super::spec::{Layout, SinkSpec};
 use super::written::WrittenFile;
 use super::{HIDDEN_DIRECTORY, disk};
 

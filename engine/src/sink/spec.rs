@@ -127,7 +127,6 @@ enum ModeDef {
 
 /// 128-bit numbers as 32 hexadecimal digits: JSON numbers do not carry them.
 mod hex {
-    use arrow::datatypes::SchemaRef;
     use serde::{Deserialize, Deserializer, Serializer, de};
 
     pub fn serialize<S: Serializer>(value: &u128, serializer: S) -> Result<S::Ok, S::Error> {

@@ -4,13 +4,11 @@
 //! written without quotes, and a text that looks like NULL (by default the empty one) in quotes; who reads quotes as
 //! nothing special loses no more than before.
 
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
 
 use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::{DataType, Schema};
-use arrow::error::ArrowError;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use windrow_common::{Error, Result};
 
@@ -64,13 +62,15 @@ impl FileEncoder for CsvEncoder {
     fn write(&mut self, batch: &RecordBatch, path: &Path) -> Result<()> {
         let settings = self.settings.clone();
         let options = format_options(&settings.times);
-        let formatter = |column: &'_ dyn Array| ArrayFormatter::try_new(column, &options).map(Some);
-        let columns = batch.columns().iter().map(|column| match column.data_type() {
-            DataType::Null => Ok((column.as_ref(), None)),
-            _ => formatter(column.as_ref()).map(|formatter| (column.as_ref(), formatter)),
-        });
-        let columns: Vec<(&dyn Array, Option<ArrayFormatter<'_>>)> =
-            columns.collect::<Result<_, ArrowError>>().map_err(|e| arrow_error("CSV", path, e))?;
+        // Columns of NULLs alone have nothing to be formatted.
+        let mut columns: Vec<(&dyn Array, Option<ArrayFormatter<'_>>)> = Vec::with_capacity(batch.num_columns());
+        for column in batch.columns() {
+            let formatter = match column.data_type() {
+                DataType::Null => None,
+                _ => Some(ArrayFormatter::try_new(column, &options).map_err(|e| arrow_error("CSV", path, e))?),
+            };
+            columns.push((column, formatter));
+        }
         for row in 0..batch.num_rows() {
             for (index, (column, formatter)) in columns.iter().enumerate() {
                 let Some(formatter) = formatter.as_ref().filter(|_| column.is_valid(row)) else {

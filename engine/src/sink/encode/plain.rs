@@ -56,7 +56,7 @@ impl Plain {
         let stored = cast(column, field.data_type()).map_err(|e| self.does_not_fit(column, field, &e.to_string()))?;
         if way == Way::CastAndCompared {
             let back = cast(&stored, column.data_type()).map_err(|e| Error::internal(e.to_string()))?;
-            if back != *column {
+            if &*back != column.as_ref() {
                 let lost = "it has nanoseconds, which would be lost; cast it to microseconds";
                 return Err(self.does_not_fit(column, field, lost));
             }

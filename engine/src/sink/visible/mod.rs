@@ -136,6 +136,10 @@ impl ObjectStore for VisibleStore {
             let ListResult { mut common_prefixes, objects } = self.inner.list_with_delimiter(Some(&prefix)).await?;
             if before.is_still(&self.inner, &roots).await? {
                 common_prefixes.retain(|p| view::is_shown(&p.clone().join("x"), &prefix));
+                let decided = before.directories(&prefix)?;
+                common_prefixes.extend(decided.into_iter().filter(|p| view::is_shown(&p.clone().join("x"), &prefix)));
+                common_prefixes.sort();
+                common_prefixes.dedup();
                 let objects = objects.into_iter().filter(|m| view::is_shown(&m.location, &prefix)).collect();
                 let wanted = |path: &Path| path.parent().unwrap_or_default() == prefix;
                 let objects = before.apply(&self.inner, objects, wanted).await?;

@@ -43,6 +43,21 @@ impl View {
         Ok(true)
     }
 
+    /// The directories right below the prefix in which there are decided files: those of new partitions may not be made yet.
+    pub(super) fn directories(&self, prefix: &Path) -> Result<BTreeSet<Path>> {
+        let mut directories = BTreeSet::new();
+        for (root, manifest) in self.pending.iter().filter(|(_, m)| m.decision == Decision::Publish) {
+            for file in &manifest.files {
+                let location = below(root, &file.name)?;
+                let Some(mut parts) = location.prefix_match(prefix) else { continue };
+                if let (Some(first), Some(_)) = (parts.next(), parts.next()) {
+                    directories.insert(prefix.clone().join(first));
+                }
+            }
+        }
+        Ok(directories)
+    }
+
     /// Leaves out what is replaced and adds what is decided, as far as it is `wanted`.
     pub(super) async fn apply(
         self,

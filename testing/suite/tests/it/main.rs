@@ -9,3 +9,4 @@ mod frames;
 mod joins;
 mod law;
 mod slt;
+mod written;
