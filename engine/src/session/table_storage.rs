@@ -133,10 +133,10 @@ mod tests {
         let mut statements = DFParser::parse_sql(&sql).unwrap_or_else(|e| panic!("{sql}: {e}"));
         let Some(Parsed::Statement(statement)) = statements.pop_front() else { panic!("{sql}") };
         let Sql::CreateTable(mut create) = *statement else { panic!("{sql}") };
-        let storage = TableStorage::take(&mut create);
+        let storage = TableStorage::take(&mut create)?;
         assert_eq!(create.table_options, CreateTableOptions::None, "{sql}");
         assert_eq!(create.hive_distribution, HiveDistributionStyle::NONE, "{sql}");
-        storage
+        Ok(storage)
     }
 
     #[test]

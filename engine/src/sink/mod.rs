@@ -26,6 +26,19 @@
 //! - *Abort is a decision too*: a manifest without files. A coordinator that slept through the abort cannot publish
 //!   files that are gone, and a late attempt sees that it is late.
 //!
+//! **Formats** are encoded by `encode`, each by one file of it; what a format cannot hold is refused at planning, by the
+//! name of the column (`format::Format::check_schema`). Compressed text is one stream of gzip or zstd for each file.
+//!
+//! **Partitions** (`PARTITIONED BY`). Rows of one directory come together in one task (a hash exchange on the partition
+//! columns, unless `gather_partitions` is off: then every task writes to every directory, which suits few and very large
+//! ones). A task has at most 16 files open: while there are few directories nothing is sorted; with more, the rest of its
+//! rows is sorted by directory first (`partitioned_writer`). Either way a directory gets one file from a task, and more only
+//! when files are full.
+//!
+//! **Order.** Rows with a global order (`ORDER BY`) are written by one task: into a directory, file by file in the order of
+//! the files' names (for the first 1000 files); into a single file, as it is; with `PARTITIONED BY`, each directory in that
+//! order. Other rows are written in no order that is promised.
+//!
 //! A **single file** (`COPY … TO 'x.parquet'`) needs none of this: the file is staged beside its target under a hidden
 //! name, and its rename is the decision and the publication in one; a staged file can be renamed once only.
 
