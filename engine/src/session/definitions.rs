@@ -14,6 +14,7 @@ use windrow_common::{Error, ErrorKind, Result};
 use super::names::{TEMPORARY, refuse_reserved};
 use super::sink_plan;
 use super::statement::done;
+use super::table_storage::TableStorage;
 use super::temporary::Temporary;
 use super::{EngineSession, NewTable, PlanContext, Planned};
 use crate::error::classify;
@@ -23,7 +24,7 @@ impl EngineSession {
     /// Carries out a definition; a table made of rows becomes a job.
     pub(super) async fn define(&self, definition: DdlStatement, context: &PlanContext) -> Result<Planned> {
         match definition {
-            DdlStatement::CreateMemoryTable(create) => self.create_table(create, context).await,
+            DdlStatement::CreateMemoryTable(create) => self.create_table(create, None, context).await,
             DdlStatement::CreateExternalTable(create) => self.create_external_table(&create).await,
             DdlStatement::CreateView(view) => self.create_view(view).await,
             DdlStatement::DropTable(ref drop) if drop.if_exists => self.run_here(LogicalPlan::Ddl(definition)).await,
@@ -45,13 +46,19 @@ impl EngineSession {
         }
     }
 
-    async fn create_table(&self, mut create: CreateMemoryTable, context: &PlanContext) -> Result<Planned> {
+    /// A table of rows, stored as its statement says.
+    pub(super) async fn create_table(
+        &self,
+        mut create: CreateMemoryTable,
+        storage: Option<TableStorage>,
+        context: &PlanContext,
+    ) -> Result<Planned> {
         create.name = self.place(&create.name, create.temporary)?;
         match self.may_create(&create.name, create.if_not_exists, create.or_replace, "TABLE")? {
             false => done(vec![]),
             true => {
                 let directory = create.temporary.then(|| self.temporary.directory().to_owned());
-                let write = sink_plan::create_table_as(&self.engine, create, directory, context)?;
+                let write = sink_plan::create_table_as(&self.engine, create, storage, directory, context)?;
                 self.write(write, context).await
             }
         }
@@ -165,7 +172,7 @@ impl EngineSession {
     }
 
     async fn define_table(&self, table: &NewTable, spec: &SinkSpec) -> Result<()> {
-        let provider = self.parquet_table(&table.name, &spec.target).await?;
+        let provider = self.written_table(table, spec).await?;
         self.register(&table.name, provider, table.replace)
     }
 

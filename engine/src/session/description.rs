@@ -41,7 +41,7 @@ impl EngineSession {
     }
 
     async fn describe_text(&self, sql: &str, values: Option<&RecordBatch>) -> Result<Description> {
-        let logical = self.logical(sql).await?;
+        let (logical, _) = self.logical(sql).await?;
         let parameters = parameter_schema(&logical)?;
         let logical = if values.is_some() { parameters::bind(logical, values)? } else { logical };
         let (kind, columns) = match logical {

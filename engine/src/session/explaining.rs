@@ -22,7 +22,7 @@ impl EngineSession {
                 (write.input, Some(write.sink))
             }
             LogicalPlan::Dml(dml) => {
-                let write = sink_plan::insert(&self.engine, dml, context)?;
+                let write = sink_plan::insert(&self.engine, dml, self.header(), context)?;
                 (write.input, Some(write.sink))
             }
             LogicalPlan::Ddl(DdlStatement::CreateMemoryTable(create)) => (create.input.as_ref().clone(), None),

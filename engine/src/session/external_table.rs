@@ -1,17 +1,16 @@
 //! Tables over files that are there already: `CREATE EXTERNAL TABLE`.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use datafusion::catalog::TableProvider;
-use datafusion::common::TableReference;
 use datafusion::logical_expr::CreateExternalTable;
 use windrow_common::{Error, ErrorKind, Result};
 
 use super::sink_plan::base_directory;
 use super::statement::done;
-use super::{EngineSession, Planned};
+use super::{EngineSession, NewTable, Planned, table_format};
 use crate::files::{FilesRequest, FilesTable, files_table};
+use crate::sink::SinkSpec;
 use crate::stores::Location;
 
 impl EngineSession {
@@ -44,17 +43,17 @@ impl EngineSession {
         done(vec![])
     }
 
-    /// A table over the Parquet files of a directory that we wrote.
-    pub(super) async fn parquet_table(&self, name: &TableReference, location: &str) -> Result<Arc<dyn TableProvider>> {
+    /// A table over the files of a directory that we wrote.
+    pub(super) async fn written_table(&self, table: &NewTable, spec: &SinkSpec) -> Result<Arc<dyn TableProvider>> {
         // It is ours: nobody needs to allow it.
-        let location = Location::parse(&format!("{}/", location.trim_end_matches('/')), &base_directory()?)?;
+        let location = Location::parse(&format!("{}/", spec.target.trim_end_matches('/')), &base_directory()?)?;
         let request = FilesRequest {
             locations: vec![location],
-            format: Some("PARQUET".to_owned()),
-            options: HashMap::new(),
-            schema: None,
-            partition_columns: Some(vec![]),
-            name: name.to_string(),
+            format: Some(table_format::reader_of(&spec.format).to_owned()),
+            options: table_format::reading_options(&spec.format).into_iter().collect(),
+            schema: table_format::declared_columns(table.columns.as_ref(), spec),
+            partition_columns: Some(spec.partition_by.clone()),
+            name: table.name.to_string(),
         };
         Ok(Arc::new(self.table_over(request).await?))
     }

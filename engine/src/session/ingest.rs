@@ -88,13 +88,13 @@ impl EngineSession {
                 Err(Error::new(ErrorKind::NotFound, format!("there is no table {name} to add rows to")))
             }
             (Some(table), IfExists::Append, _) => {
-                let spec = sink_plan::append(&self.engine, &name.to_string(), &table, &context)?;
+                let spec = sink_plan::append(&self.engine, &name.to_string(), &table, self.header(), &context)?;
                 let wanted = table.schema();
                 let matched = conformed(rows, &schema, &wanted)?;
                 self.write_rows(&spec, false, wanted, matched, &context).await
             }
             (found @ (Some(_) | None), _, _) => {
-                let table = NewTable { name, replace: found.is_some() };
+                let table = NewTable { name, replace: found.is_some(), columns: None };
                 let directory = target.temporary.then(|| self.temporary.directory().to_owned());
                 let spec = sink_plan::new_table(&self.engine, &table, directory, &context)?;
                 let written = self.write_rows(&spec, true, schema, rows, &context).await?;

@@ -3,6 +3,7 @@
 //! [`Engine`] is what the sessions of one coordinator share; [`EngineSession`] is one user's. A statement becomes either
 //! rows at once (settings, definitions, EXPLAIN) or a job: a stage graph with its blobs.
 
+mod adapted;
 mod checks;
 mod definitions;
 pub mod description;
@@ -21,6 +22,8 @@ mod sink_plan;
 mod statement;
 pub mod storage;
 pub mod suggest;
+mod table_format;
+mod table_storage;
 mod temporary;
 mod text_depth;
 mod writes;
@@ -95,7 +98,7 @@ impl Engine {
     /// A new session over the shared catalog.
     pub fn session(self: &Arc<Self>) -> EngineSession {
         let catalogs = Arc::new(MemoryCatalogProviderList::new());
-        let state = SessionStateBuilder::new()
+        let mut state = SessionStateBuilder::new()
             .with_config(session_config())
             .with_runtime_env(Arc::clone(&self.runtime))
             .with_catalog_list(catalogs)
@@ -105,6 +108,7 @@ impl Engine {
             .with_analyzer_rule(Arc::new(NamedComparison))
             .with_analyzer_rule(Arc::new(Multiset))
             .build();
+        table_format::register(&mut state);
         let context = SessionContext::new_with_state(state);
         let temporary = Temporary::new(&self.warehouse, &context.session_id());
         let default_schema = DefaultSchema::new(SCHEMA);
@@ -209,4 +213,6 @@ pub struct PlannedSink {
 pub struct NewTable {
     name: datafusion::common::TableReference,
     replace: bool,
+    /// Its columns, where they are known better than the files know them.
+    columns: Option<SchemaRef>,
 }

@@ -140,6 +140,11 @@ impl EngineSession {
         self.options().direct_results
     }
 
+    /// Whether CSV files whose table says nothing begin with the names of their columns.
+    pub(super) fn header(&self) -> bool {
+        self.context.copied_config().options().catalog.has_header
+    }
+
     /// Changes one setting, like `SET name = value`. `catalog` and `schema` are where names without one are looked up.
     pub fn set<'a>(&'a self, name: &'a str, value: &'a str) -> BoxFuture<'a, Result<()>> {
         let name = ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, full)| *full);

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::Schema;
 use datafusion::logical_expr::{DdlStatement, LogicalPlan, Statement};
-use datafusion::sql::parser::Statement as Parsed;
-use datafusion::sql::sqlparser::ast::Statement as Sql;
 use futures::future::BoxFuture;
 use windrow_common::{Error, ErrorKind, Result, limits};
 
+use super::adapted::{self, Adapted};
+use super::table_storage::TableStorage;
 use super::{EngineSession, PlanContext, Planned, checks, parameters, sink_plan, text_depth};
 
 impl EngineSession {
@@ -30,13 +30,19 @@ impl EngineSession {
     }
 
     async fn plan_text(&self, sql: &str, values: Option<&RecordBatch>, context: PlanContext) -> Result<Planned> {
-        let logical = self.logical(sql).await?;
+        let (logical, storage) = self.logical(sql).await?;
         let logical = parameters::bind(logical, values)?;
-        self.plan_logical(logical, context).await
+        match (logical, storage) {
+            (LogicalPlan::Ddl(DdlStatement::CreateMemoryTable(create)), storage @ Some(_)) => {
+                self.create_table(create, storage, &context).await
+            }
+            (logical, _) => self.plan_logical(logical, context).await,
+        }
     }
 
-    /// The logical plan of a statement, with its parameters in it.
-    pub(super) async fn logical(&self, sql: &str) -> Result<LogicalPlan> {
+    /// The logical plan of a statement, with its parameters in it; and how the table that it makes is to be stored, if it
+    /// says so.
+    pub(super) async fn logical(&self, sql: &str) -> Result<(LogicalPlan, Option<TableStorage>)> {
         if sql.len() > limits::MAX_SQL_BYTES {
             return Err(Error::new(
                 ErrorKind::Limit,
@@ -48,13 +54,13 @@ impl EngineSession {
         let dialect = state.config_options().sql_parser.dialect;
         let sql = parameters::numbered(sql)?;
         let mut statement = state.sql_to_statement(&sql, &dialect).map_err(|e| self.explain_error(&e))?;
-        let temporary = adapt(&mut statement);
+        let Adapted { temporary, storage } = adapted::adapt(&mut statement)?;
         let mut logical = state.statement_to_plan(statement).await.map_err(|e| self.explain_error(&e))?;
         if let LogicalPlan::Ddl(DdlStatement::CreateMemoryTable(create)) = &mut logical {
             create.temporary = temporary;
         }
         checks::check(&logical)?;
-        Ok(logical)
+        Ok((logical, storage))
     }
 
     pub(super) async fn plan_logical(&self, logical: LogicalPlan, context: PlanContext) -> Result<Planned> {
@@ -65,7 +71,9 @@ impl EngineSession {
                 Box::pin(self.explain_analyze(Arc::unwrap_or_clone(analyze.input), &context)).await
             }
             LogicalPlan::Copy(copy) => self.write(sink_plan::copy(&self.engine, copy, &context)?, &context).await,
-            LogicalPlan::Dml(dml) => self.write(sink_plan::insert(&self.engine, dml, &context)?, &context).await,
+            LogicalPlan::Dml(dml) => {
+                self.write(sink_plan::insert(&self.engine, dml, self.header(), &context)?, &context).await
+            }
             LogicalPlan::Ddl(definition) => self.define(definition, &context).await,
             plan @ LogicalPlan::Statement(
                 Statement::SetVariable(_)
@@ -88,15 +96,6 @@ impl EngineSession {
     pub(super) async fn prepared(&self, execute: LogicalPlan) -> Result<LogicalPlan> {
         let frame = self.context.execute_logical_plan(execute).await.map_err(|e| self.explain_error(&e))?;
         Ok(frame.logical_plan().clone())
-    }
-}
-
-/// Takes out what DataFusion's planner refuses: TEMPORARY of tables, of which it is told whether it was there.
-fn adapt(statement: &mut Parsed) -> bool {
-    let Parsed::Statement(statement) = statement else { return false };
-    match statement.as_mut() {
-        Sql::CreateTable(create) => std::mem::take(&mut create.temporary),
-        _ => false,
     }
 }
 

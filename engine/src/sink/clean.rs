@@ -15,9 +15,10 @@ use url::Url;
 use windrow_common::{Error, ErrorKind, Result, SinkMode};
 
 use super::commit::{self, blocking};
+use super::format::Format;
 use super::log::{Decision, EntryName, FILE_LOGS, Log, Manifest, PROBE};
 use super::place::{self, HiddenFile, PlaceRef, Record};
-use super::spec::{Format, Layout, SinkSpec};
+use super::spec::{Layout, SinkSpec};
 use super::target::Target;
 use super::{HIDDEN_DIRECTORY, disk};
 use crate::stores::Stores;
@@ -194,6 +195,8 @@ impl Cleaner {
             target: self.place.shown(""),
             layout: Layout::Directory,
             format: Format::default(),
+            partition_by: vec![],
+            gathers_partitions: false,
             mode: SinkMode::Append,
             target_file_bytes: 0,
             nonce: 0,
@@ -303,7 +306,8 @@ mod tests {
     fn a_files_url_is_read_back() {
         for name in ["x.parquet", "a b%2F#?.parquet"] {
             let url = child_url("s3://bucket/dir", name).unwrap();
-            let target = Target { location: super::super::Location::parse(&url).unwrap(), layout: Layout::SingleFile };
+            let location = super::super::Location::parse(&url).unwrap();
+            let target = Target { location, layout: Layout::SingleFile, file: None };
             assert_eq!(target.file_name().unwrap(), name);
         }
     }

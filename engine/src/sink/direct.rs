@@ -10,9 +10,9 @@ use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, future::BoxFuture};
 use windrow_common::{Error, Result};
 
-use super::partition_writer::{PartitionWriter, Series};
 use super::spec::SinkSpec;
 use super::staging::AttemptContext;
+use super::task_writer::TaskWriter;
 use super::written::WrittenFile;
 use crate::error::classify;
 
@@ -26,16 +26,17 @@ pub fn stage<'a>(
     pool: &Arc<dyn MemoryPool>,
 ) -> BoxFuture<'a, Result<Vec<WrittenFile>>> {
     let reservation = MemoryConsumer::new("ingest").register(pool);
-    let writer = PartitionWriter::try_new(spec.clone(), context, Series::of(0), schema, reservation);
-    let writer = writer.map_err(|e| classify(&e));
+    let writer = spec
+        .check_schema(&schema)
+        .and_then(|()| TaskWriter::try_new(spec, context, 0, schema, reservation).map_err(|e| classify(&e)));
     async move {
         let mut writer = writer?;
         while let Some(batch) = rows.next().await.transpose()? {
             if batch.num_rows() > 0 {
-                (writer, ()) = blocking(writer, move |w| w.write(&batch)).await?;
+                (writer, ()) = blocking(writer, move |w| w.write_as_it_comes(&batch)).await?;
             }
         }
-        let (writer, files) = blocking(writer, PartitionWriter::finish).await?;
+        let (writer, files) = blocking(writer, TaskWriter::finish).await?;
         writer.keep();
         Ok(files)
     }
@@ -44,9 +45,9 @@ pub fn stage<'a>(
 
 /// Runs one step where it may block. The writer goes with it, so that it cleans up even when nobody waits any more.
 async fn blocking<T: Send + 'static>(
-    mut writer: PartitionWriter,
-    step: impl FnOnce(&mut PartitionWriter) -> datafusion::error::Result<T> + Send + 'static,
-) -> Result<(PartitionWriter, T)> {
+    mut writer: TaskWriter,
+    step: impl FnOnce(&mut TaskWriter) -> datafusion::error::Result<T> + Send + 'static,
+) -> Result<(TaskWriter, T)> {
     let task = SpawnedTask::spawn_blocking(move || step(&mut writer).map(|value| (writer, value)));
     let joined = task.join().await.map_err(|e| Error::internal(format!("writing stopped short: {e}")))?;
     joined.map_err(|e| classify(&e))

@@ -11,14 +11,14 @@
 //! decides and shows a file (see [`super::single_file`]).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use windrow_common::{Error, ErrorKind, Result};
 
 use super::HIDDEN_DIRECTORY;
+use super::format::Format;
 use super::place::PlaceRef;
-use super::spec::{Format, Layout, SinkSpec};
+use super::spec::{Layout, SinkSpec};
 use super::written::WrittenFile;
 
 /// The version of the manifest's JSON that is written, and the only one that is read.
@@ -273,12 +273,10 @@ pub(super) fn manifest(spec: &SinkSpec, sequence: u64, decision: Decision) -> Ma
 }
 
 /// Whether a visible file counts as contents of a table in this format, so that an overwrite replaces it: what
-/// DataFusion's listing tables read by default, files of the format in the directory itself and in Hive partitions
-/// below it. Others (a README, other tables in directories of their own) stay: an overwrite aimed at the wrong
-/// directory must not empty it.
+/// DataFusion's listing tables read by default, files of the format, compressed or not, in the directory itself and in
+/// Hive partitions below it. Others (a README, other tables in directories of their own) stay: an overwrite aimed at the
+/// wrong directory must not empty it.
 pub(super) fn is_replaced(name: &str, format: &Format) -> bool {
     let (directories, file) = name.rsplit_once('/').unwrap_or(("", name));
-    let extension = Path::new(file).extension().and_then(|e| e.to_str());
-    extension.is_some_and(|e| e.eq_ignore_ascii_case(format.extension()))
-        && directories.split('/').all(|d| d.is_empty() || d.contains('='))
+    format.owns(file) && directories.split('/').all(|d| d.is_empty() || d.contains('='))
 }

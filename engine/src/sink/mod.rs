@@ -30,6 +30,19 @@
 //! - *Abort is a decision too*: a manifest without files. A coordinator that slept through the abort cannot publish
 //!   files that are gone, and a late attempt sees that it is late.
 //!
+//! **Formats** are encoded by `encode`, each by one file of it; what a format cannot hold is refused at planning, by the
+//! name of the column (`format::Format::check_schema`). Compressed text is one stream of gzip or zstd for each file.
+//!
+//! **Partitions** (`PARTITIONED BY`). Rows of one directory come together in one task (a hash exchange on the partition
+//! columns, unless `gather_partitions` is off: then every task writes to every directory, which suits few and very large
+//! ones). A task has at most 16 files open: while there are few directories nothing is sorted; with more, the rest of its
+//! rows is sorted by directory first (`partitioned_writer`). Either way a directory gets one file from a task, and more only
+//! when files are full.
+//!
+//! **Order.** Rows with a global order (`ORDER BY`) are written by one task: into a directory, file by file in the order of
+//! the files' names (for the first 1000 files); into a single file, as it is; with `PARTITIONED BY`, each directory in that
+//! order. Other rows are written in no order that is promised.
+//!
 //! A **single file** (`COPY … TO 'x.parquet'`) needs none of this in a file system: it is staged beside its target under
 //! a hidden name, and its rename is the decision and the publication in one. On an object store it has a log of its own.
 //! See [`single_file`].
@@ -41,6 +54,7 @@ mod abort_on_drop;
 pub mod clean;
 pub mod commit;
 pub mod direct;
+pub mod format;
 pub mod log;
 pub mod options;
 pub mod spec;
@@ -52,17 +66,23 @@ pub mod written;
 
 mod contents;
 mod disk;
-mod encoder;
+mod encode;
 mod output;
+mod partition_values;
 mod partition_writer;
+mod partitioned_writer;
 mod place;
 mod single_file;
+mod sorted_rest;
+mod task_writer;
 
 pub use abort_on_drop::AbortOnDrop;
 pub use clean::{CleanOptions, CleanReport, clean};
 pub use commit::{Ending, PublishSummary, Step, abort, abort_new, prepare, publish, recover};
+pub use format::{Compression, Format, FormatName};
 pub use options::SinkOptions;
-pub use spec::{Compression, Format, Layout, SinkSpec};
+pub use partition_values::PartitionColumns;
+pub use spec::{Layout, SinkSpec};
 pub use staging::AttemptContext;
 pub use target::{Location, Target};
 pub use visible::VisibleStore;

@@ -9,7 +9,7 @@ use datafusion::error::Result;
 use datafusion::execution::memory_pool::MemoryReservation;
 use windrow_common::{AttemptId, Error, ErrorKind};
 
-use super::encoder::Encoder;
+use super::encode::Encoder;
 use super::log::Log;
 use super::output::{Receipt, Staged};
 use super::place::PlaceRef;
@@ -69,7 +69,7 @@ impl OpenFile {
 }
 
 impl PartitionWriter {
-    /// A writer without files. `schema` is the files' schema.
+    /// A writer without files, in a directory of the target. `schema` is the files' schema.
     pub(super) fn try_new(
         spec: SinkSpec,
         context: &AttemptContext,
@@ -107,6 +107,13 @@ impl PartitionWriter {
 
     /// Adds rows; begins a new file when the last one is large enough.
     pub(super) fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        self.append(batch)?;
+        self.settle()?;
+        self.end_if_full()
+    }
+
+    /// Adds rows without asking for their memory: [`Self::settle`] must follow.
+    pub(super) fn append(&mut self, batch: &RecordBatch) -> Result<()> {
         let mut open = match self.open.take() {
             Some(open) => open,
             None => {
@@ -116,16 +123,49 @@ impl PartitionWriter {
         };
         open.encoder.write(batch, &open.path).map_err(external)?;
         open.file.rows += batch.num_rows() as u64;
-        if self.reservation.try_resize(open.memory()).is_err() {
-            // Short of memory: a smaller row group, and fewer parts on their way, are better than no file.
-            open.encoder.flush(&open.path).map_err(external)?;
-            open.receipt.settle().map_err(external)?;
-            self.reservation.try_resize(open.memory())?;
-        }
-        let limit = self.spec.target_file_bytes;
-        let full = limit > 0 && self.spec.layout == Layout::Directory && open.encoder.size() >= limit;
         self.open = Some(open);
+        Ok(())
+    }
+
+    /// Asks for the memory of the rows that wait; where there is too little, they go into the file at once.
+    pub(super) fn settle(&mut self) -> Result<()> {
+        let memory = self.open.as_ref().map_or(0, OpenFile::memory);
+        if self.reservation.try_resize(memory).is_ok() {
+            return Ok(());
+        }
+        // Short of memory: a smaller row group, and fewer parts on their way, are better than no file.
+        self.flush()
+    }
+
+    /// Puts the rows that wait into the file, and gives their memory back.
+    pub(super) fn flush(&mut self) -> Result<()> {
+        let Some(open) = &mut self.open else { return Ok(()) };
+        open.encoder.flush(&open.path).map_err(external)?;
+        open.receipt.settle().map_err(external)?;
+        self.reservation.try_resize(open.memory())
+    }
+
+    /// Ends the file if it is large enough.
+    pub(super) fn end_if_full(&mut self) -> Result<()> {
+        let limit = self.spec.target_file_bytes;
+        let size = self.open.as_ref().map_or(0, |open| open.encoder.size());
+        let full = limit > 0 && self.spec.layout == Layout::Directory && size >= limit;
         if full { self.end_file().map_err(external) } else { Ok(()) }
+    }
+
+    /// Ends the file that is open, if one is.
+    pub(super) fn end(&mut self) -> Result<()> {
+        self.end_file().map_err(external)
+    }
+
+    /// Whether a file is open.
+    pub(super) fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// The files that are ended.
+    pub(super) fn done(&self) -> &[WrittenFile] {
+        &self.done
     }
 
     /// Ends the last file. A partition without rows has none, but for partition 0 in the target itself: it always writes

@@ -1,8 +1,11 @@
 //! What one write is: whose, where to, in which format, and what becomes of what is there.
 
+use arrow::datatypes::SchemaRef;
 use serde::{Deserialize, Serialize};
 use windrow_common::{Error, JobId, Result, SinkMode};
 
+use super::format::Format;
+use super::partition_values::PartitionColumns;
 use super::place::{self, PlaceRef};
 use super::target::{Location, Target};
 use crate::stores::Stores;
@@ -10,8 +13,6 @@ use crate::stores::Stores;
 /// Bytes after which a task begins a new file, unless the statement says otherwise. Large enough that a file's footer
 /// and its opening cost nothing beside its contents, small enough that a scan of one table is spread over many tasks.
 pub const DEFAULT_TARGET_FILE_BYTES: u64 = 512 << 20;
-/// Rows of a Parquet row group, unless the statement says otherwise.
-pub const DEFAULT_ROW_GROUP_ROWS: u64 = 1 << 20;
 
 /// One write of one statement. Travels inside the encoded plan; the same in every task and every attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +33,14 @@ pub struct SinkSpec {
     pub layout: Layout,
     /// The files' format.
     pub format: Format,
+    /// The columns whose values make the names of directories (`year=2024/month=1/`), from the outermost. They are not in
+    /// the files.
+    #[serde(default)]
+    pub partition_by: Vec<String>,
+    /// Whether rows with the same values of [`Self::partition_by`] come together in one task first, so that each directory
+    /// gets few files.
+    #[serde(default)]
+    pub gathers_partitions: bool,
     /// What becomes of what is there.
     #[serde(with = "ModeDef")]
     pub mode: SinkMode,
@@ -49,59 +58,6 @@ pub enum Layout {
     Directory,
     /// Exactly this file.
     SingleFile,
-}
-
-/// The format of written files, with its settings.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Format {
-    /// Parquet.
-    Parquet {
-        /// How pages are compressed.
-        compression: Compression,
-        /// Rows of a row group at most; memory pressure makes them smaller.
-        row_group_rows: u64,
-    },
-}
-
-/// How Parquet pages are compressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Compression {
-    /// Not at all.
-    None,
-    /// Snappy.
-    Snappy,
-    /// LZ4, raw frames (the older Hadoop framing is not written).
-    Lz4,
-    /// Zstandard, level 1 to 22.
-    Zstd(i32),
-    /// Gzip, level 0 to 9.
-    Gzip(u32),
-    /// Brotli, level 0 to 11.
-    Brotli(u32),
-}
-
-impl Default for Compression {
-    /// Zstandard at its quickest level. What is written once is read many times, most often over a network or from a
-    /// disk that is slower than zstd decodes: it is a good deal smaller than Snappy or LZ4 for little more time, while
-    /// higher levels cost the writing task much more than they save.
-    fn default() -> Self {
-        Compression::Zstd(1)
-    }
-}
-
-impl Default for Format {
-    fn default() -> Self {
-        Format::Parquet { compression: Compression::default(), row_group_rows: DEFAULT_ROW_GROUP_ROWS }
-    }
-}
-
-impl Format {
-    /// The extension of this format's files, without the dot.
-    pub fn extension(&self) -> &'static str {
-        match self {
-            Format::Parquet { .. } => "parquet",
-        }
-    }
 }
 
 impl SinkSpec {
@@ -127,6 +83,20 @@ impl SinkSpec {
         JobId(self.job)
     }
 
+    /// Refuses rows that cannot be written like this, before anything runs.
+    pub fn check_schema(&self, schema: &SchemaRef) -> Result<()> {
+        if self.partition_by.is_empty() {
+            return self.format.check_schema(schema);
+        }
+        if self.layout == Layout::SingleFile {
+            return Err(Error::user(format!(
+                "'{}' is a single file, which cannot be partitioned; write to a directory (a path that ends with '/')",
+                self.target
+            )));
+        }
+        self.format.check_schema(PartitionColumns::try_new(schema, &self.partition_by)?.stored_schema())
+    }
+
     /// Where it writes to. An error if that is not said in full: a plan does not depend on who reads it.
     pub fn target(&self) -> Result<Target> {
         let location = Location::parse(&self.target)?;
@@ -135,7 +105,7 @@ impl SinkSpec {
                 let message = format!("the target '{}' of a write must be absolute when it is planned", self.target);
                 Err(Error::internal(message))
             }
-            _ => Ok(Target { location, layout: self.layout }),
+            _ => Ok(Target { location, layout: self.layout, file: None }),
         }
     }
 

@@ -6,12 +6,8 @@ use object_store::path::Path as StorePath;
 use url::Url;
 use windrow_common::{Error, ErrorKind, Result};
 
+use super::format::FileName;
 use super::spec::Layout;
-
-/// Extensions that name a format, so that a path with one means a single file. Others (`/data/v1.2`) mean a directory.
-const FILE_EXTENSIONS: [&str; 10] = ["parquet", "csv", "tsv", "json", "ndjson", "jsonl", "arrow", "ipc", "avro", "orc"];
-/// Those of them that can be written.
-const WRITTEN_EXTENSIONS: [&str; 1] = ["parquet"];
 
 /// Schemes of the object stores that are written to.
 const STORE_SCHEMES: [&str; 6] = ["s3", "s3a", "gs", "az", "abfs", "abfss"];
@@ -32,6 +28,8 @@ pub struct Target {
     pub location: Location,
     /// A single file or a directory.
     pub layout: Layout,
+    /// What the name of a single file says of its contents.
+    pub file: Option<FileName>,
 }
 
 impl Location {
@@ -63,20 +61,11 @@ impl Target {
             Location::Path(local) => Location::Path(normal(&base.join(local))),
             url @ Location::Url(_) => url,
         };
-        let (named, extension) = location.name_and_extension();
-        if text.ends_with('/') || !named {
-            return Ok(Self { location, layout: Layout::Directory });
-        }
-        match extension.as_deref() {
-            Some(e) if WRITTEN_EXTENSIONS.contains(&e) => Ok(Self { location, layout: Layout::SingleFile }),
-            Some(e) if FILE_EXTENSIONS.contains(&e) => Err(Error::new(
-                ErrorKind::Unsupported,
-                format!(
-                    "'{text}': {e} files cannot be written yet; Parquet can ('name.parquet', or 'name/' for a directory)"
-                ),
-            )),
-            Some(_) | None => Ok(Self { location, layout: Layout::Directory }),
-        }
+        let name = location.last_part().filter(|_| !text.ends_with('/'));
+        // Other extensions (`/data/v1.2`) mean a directory.
+        let file = name.as_deref().map(FileName::parse).transpose()?.flatten();
+        let layout = if file.is_some() { Layout::SingleFile } else { Layout::Directory };
+        Ok(Self { location, layout, file })
     }
 
     /// The text for [`super::SinkSpec::target`].
@@ -92,11 +81,7 @@ impl Target {
 
     /// The last part of a single file's path.
     pub(super) fn file_name(&self) -> Result<String> {
-        let name = match &self.location {
-            Location::Path(path) => path.file_name().and_then(|n| n.to_str()).map(str::to_owned),
-            Location::Url(url) => store_path(url)?.filename().map(str::to_owned),
-        };
-        name.ok_or_else(|| self.no_file_name())
+        self.location.last_part().ok_or_else(|| self.no_file_name())
     }
 
     /// The directory that names are relative to: `path` itself, or what the single file lies in.
@@ -116,14 +101,12 @@ impl Target {
 }
 
 impl Location {
-    /// Whether the last part of the path is a name, and that name's extension in small letters.
-    fn name_and_extension(&self) -> (bool, Option<String>) {
-        let path = match self {
-            Location::Path(path) => path.as_path(),
-            Location::Url(url) => Path::new(url.path()),
-        };
-        let extension = path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase);
-        (path.file_name().is_some(), extension)
+    /// The last part of the path, if it is a name.
+    fn last_part(&self) -> Option<String> {
+        match self {
+            Location::Path(path) => path.file_name().and_then(|name| name.to_str()).map(str::to_owned),
+            Location::Url(url) => store_path(url).ok()?.filename().map(str::to_owned),
+        }
     }
 }
 
@@ -225,6 +208,9 @@ mod tests {
             ("x.parquet", "/base/x.parquet", Layout::SingleFile),
             ("x.PARQUET", "/base/x.PARQUET", Layout::SingleFile),
             ("x.parquet/", "/base/x.parquet", Layout::Directory),
+            ("x.csv.gz", "/base/x.csv.gz", Layout::SingleFile),
+            ("x.gz/", "/base/x.gz", Layout::Directory),
+            ("x.ndjson", "/base/x.ndjson", Layout::SingleFile),
             ("../a/./b.parquet", "/a/b.parquet", Layout::SingleFile),
             ("file:///tmp/a%20b/", "/tmp/a b", Layout::Directory),
             ("file://localhost/tmp/x.parquet", "/tmp/x.parquet", Layout::SingleFile),
@@ -253,7 +239,9 @@ mod tests {
             ("s3://key:secret@bucket/x/", ErrorKind::User, "no credentials"),
             ("s3://bucket/a#b/", ErrorKind::User, "%23"),
             ("s3://bucket/a//b/", ErrorKind::User, "cannot be a place"),
-            ("x.csv", ErrorKind::Unsupported, "Parquet can"),
+            ("x.orc", ErrorKind::Unsupported, "name.parquet"),
+            ("x.csv.bz2", ErrorKind::Unsupported, "gz and zst can"),
+            ("x.gz", ErrorKind::User, "name.csv.gz"),
             ("", ErrorKind::User, "empty"),
             ("a*/", ErrorKind::User, "'*'"),
             ("file://host/x/", ErrorKind::User, "three slashes"),

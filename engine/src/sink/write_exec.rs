@@ -7,13 +7,14 @@
 use std::fmt;
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::error::Result;
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::EquivalenceProperties;
 use datafusion::physical_plan::execution_plan::{EmissionType, ReplaceChildrenOptions};
-use datafusion::physical_plan::metrics::{Count, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet};
+use datafusion::physical_plan::metrics::{Count, ExecutionPlanMetricsSet, Gauge, MetricBuilder, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, Distribution, ExecutionPlan, ExecutionPlanProperties, InputDistributionRequirements,
@@ -22,9 +23,11 @@ use datafusion::physical_plan::{
 use futures::StreamExt;
 use windrow_common::Error;
 
-use super::partition_writer::{PartitionWriter, Series};
+use super::partition_values::PartitionColumns;
+use super::sorted_rest::RestOrder;
 use super::spec::{Layout, SinkSpec};
 use super::staging::AttemptContext;
+use super::task_writer::TaskWriter;
 use super::written::{self, WrittenFile};
 use crate::error::external;
 use crate::operator::{holds_no_expressions, one_input};
@@ -40,9 +43,10 @@ pub struct WriteExec {
 }
 
 impl WriteExec {
-    /// Writes what `input` yields as `spec` says. The files have the schema of `input`.
+    /// Writes what `input` yields as `spec` says. The files have the schema of `input`, without the partition columns.
     pub fn try_new(input: Arc<dyn ExecutionPlan>, spec: SinkSpec) -> Result<Self> {
         spec.target().map_err(external)?;
+        spec.check_schema(&input.schema()).map_err(external)?;
         let properties = PlanProperties::new(
             EquivalenceProperties::new(written::schema()),
             Partitioning::UnknownPartitioning(input.output_partitioning().partition_count()),
@@ -68,7 +72,11 @@ impl DisplayAs for WriteExec {
         let SinkSpec { target, mode, format, .. } = &self.spec;
         match t {
             DisplayFormatType::Default | DisplayFormatType::Verbose => {
-                write!(f, "WriteExec: target={target}, format={}, mode={mode:?}", format.extension())
+                write!(f, "WriteExec: target={target}, format={}, mode={mode:?}", format.extension())?;
+                match self.spec.partition_by.as_slice() {
+                    [] => Ok(()),
+                    columns => write!(f, ", partitioned_by=[{}]", columns.join(", ")),
+                }
             }
             DisplayFormatType::TreeRender => write!(f, "target={target}"),
         }
@@ -118,10 +126,18 @@ impl ExecutionPlan for WriteExec {
         };
         let reservation = MemoryConsumer::new(format!("WriteExec[{partition}]")).register(context.memory_pool());
         let schema = self.input.schema();
-        let writer = PartitionWriter::try_new(self.spec.clone(), &attempt, Series::of(partition), schema, reservation)?;
+        let rest = match self.spec.partition_by.as_slice() {
+            [] => None,
+            names => {
+                let columns = PartitionColumns::try_new(&schema, names).map_err(external)?;
+                let kept = self.input.output_ordering();
+                Some(RestOrder::try_new(&columns, &schema, kept, Arc::clone(&context))?)
+            }
+        };
+        let writer = TaskWriter::try_new(&self.spec, &attempt, partition, schema, reservation)?;
         let counts = Counts::new(&self.metrics, partition);
         let input = self.input.execute(partition, context)?;
-        let rows = futures::stream::once(write_partition(input, writer, counts));
+        let rows = futures::stream::once(write_partition(input, writer, counts, rest));
         Ok(Box::pin(RecordBatchStreamAdapter::new(written::schema(), rows)))
     }
 
@@ -135,6 +151,7 @@ struct Counts {
     rows: Count,
     bytes: Count,
     files: Count,
+    most_open: Gauge,
 }
 
 impl Counts {
@@ -143,6 +160,7 @@ impl Counts {
             rows: MetricBuilder::new(metrics).counter("rows_written", partition),
             bytes: MetricBuilder::new(metrics).counter("bytes_written", partition),
             files: MetricBuilder::new(metrics).counter("files_written", partition),
+            most_open: MetricBuilder::new(metrics).gauge("most_open_files", partition),
         }
     }
 
@@ -155,29 +173,57 @@ impl Counts {
 
 async fn write_partition(
     mut input: SendableRecordBatchStream,
-    writer: PartitionWriter,
+    writer: TaskWriter,
     counts: Counts,
-) -> Result<arrow::array::RecordBatch> {
+    rest: Option<RestOrder>,
+) -> Result<RecordBatch> {
     let (mut writer, ()) = blocking(writer, |w| w.refuse_if_decided()).await?;
+    let mut back = None;
     while let Some(batch) = input.next().await.transpose()? {
         if batch.num_rows() > 0 {
-            (writer, ()) = blocking(writer, move |w| w.write(&batch)).await?;
+            (writer, back) = blocking(writer, move |w| w.write(&batch)).await?;
+        }
+        if back.is_some() {
+            break;
         }
     }
-    drop(input);
-    let (writer, files) = blocking(writer, PartitionWriter::finish).await?;
+    match (back, rest) {
+        (None, _) => drop(input),
+        (Some(_), None) => return Err(external(Error::internal("rows of an undivided write were given back"))),
+        (Some(first), Some(rest)) => writer = write_rest(writer, first, input, rest).await?,
+    }
+    let (writer, files) = blocking(writer, TaskWriter::finish).await?;
     let rows = written::batch_of(&files).map_err(external)?;
     counts.add(&files);
+    counts.most_open.set_max(writer.most_open());
     writer.keep();
     Ok(rows)
+}
+
+/// Writes the rows that need to be sorted: those given back, and all behind them.
+async fn write_rest(
+    mut writer: TaskWriter,
+    first: RecordBatch,
+    input: SendableRecordBatchStream,
+    rest: RestOrder,
+) -> Result<TaskWriter> {
+    let schema = input.schema();
+    let rows = futures::stream::iter([Ok(first)]).chain(input);
+    let mut sorted = rest.sort(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))?;
+    while let Some(batch) = sorted.next().await.transpose()? {
+        if batch.num_rows() > 0 {
+            (writer, ()) = blocking(writer, move |w| w.write_sorted(&batch)).await?;
+        }
+    }
+    Ok(writer)
 }
 
 /// Runs one step where it may block. The writer goes with it: should nobody wait for the step any more, the writer is
 /// dropped when it ends, and takes its files away.
 async fn blocking<T: Send + 'static>(
-    mut writer: PartitionWriter,
-    step: impl FnOnce(&mut PartitionWriter) -> Result<T> + Send + 'static,
-) -> Result<(PartitionWriter, T)> {
+    mut writer: TaskWriter,
+    step: impl FnOnce(&mut TaskWriter) -> Result<T> + Send + 'static,
+) -> Result<(TaskWriter, T)> {
     let task = SpawnedTask::spawn_blocking(move || step(&mut writer).map(|value| (writer, value)));
     task.join().await.map_err(|e| external(Error::internal(format!("writing stopped short: {e}"))))?
 }

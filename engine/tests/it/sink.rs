@@ -1,5 +1,7 @@
 //! Writing once: two attempts, crashes in every step, modes, and what our readers see meanwhile.
 
+mod formats;
+mod partitioned;
 mod publish;
 mod single_file;
 mod visible;
@@ -44,6 +46,8 @@ fn spec(target: &Path, mode: SinkMode) -> SinkSpec {
         target: target.to_str().unwrap().into(),
         layout: if file { Layout::SingleFile } else { Layout::Directory },
         format: Format::default(),
+        partition_by: vec![],
+        gathers_partitions: true,
         mode,
         target_file_bytes: 0,
         nonce: unique(),

@@ -96,7 +96,7 @@ async fn little_memory_makes_smaller_row_groups_and_no_failure() {
 
 /// What comes behind the first batch.
 #[derive(Clone)]
-enum Then {
+pub(super) enum Then {
     Fail,
     Hang,
     EndAfter(Arc<Notify>),
@@ -139,7 +139,7 @@ impl PartitionStream for OneBatch {
     }
 }
 
-fn one_batch(spec: &SinkSpec, then: Then) -> (Arc<WriteExec>, Arc<Notify>) {
+pub(super) fn one_batch(spec: &SinkSpec, then: Then) -> (Arc<WriteExec>, Arc<Notify>) {
     let written = Arc::new(Notify::new());
     let source = Arc::new(OneBatch { schema: schema(), written: Arc::clone(&written), then });
     let input = StreamingTableExec::try_new(schema(), vec![source], None, [], false, None).unwrap();

@@ -11,3 +11,4 @@ mod joins;
 mod law;
 mod slt;
 mod stores;
+mod written;
