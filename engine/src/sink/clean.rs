@@ -127,12 +127,16 @@ impl Cleaner {
                 Hidden::Other => {}
             }
         }
+        let mut specs = Vec::new();
+        for (write, staged) in writes {
+            specs.extend(self.spec_of(write, &staged)?.map(|spec| (spec, staged)));
+        }
         self.finish(&Log::of(&self.place))?;
         for name in files {
             self.finish(&Log::of_file(&self.place, name))?;
         }
-        for (write, staged) in writes {
-            self.write(write, &staged)?;
+        for (spec, staged) in specs {
+            self.write(&spec, &staged)?;
         }
         for file in passing {
             self.passing(file)?;
@@ -150,10 +154,9 @@ impl Cleaner {
     }
 
     /// What one write has staged.
-    fn write(&mut self, write: &str, staged: &[&HiddenFile]) -> Result<()> {
-        let Some(spec) = self.spec_of(write, staged)? else { return Ok(()) };
-        let log = Log::for_write(&self.place, &spec)?;
-        let decided = log.find(&log.head()?, &spec)?;
+    fn write(&mut self, spec: &SinkSpec, staged: &[&HiddenFile]) -> Result<()> {
+        let log = Log::for_write(&self.place, spec)?;
+        let decided = log.find(&log.head()?, spec)?;
         let manifest = match decided {
             Some(manifest) => manifest,
             None if !staged.iter().all(|file| self.is_old(file)) => {
@@ -165,7 +168,7 @@ impl Cleaner {
                 self.count(staged, None);
                 return Ok(());
             }
-            None => match commit::abort_in(&self.place, &log, &spec)? {
+            None => match commit::abort_in(&self.place, &log, spec)? {
                 // It was alive, and has just decided for itself.
                 manifest if manifest.decision == Decision::Publish => {
                     self.report.finished += 1;
@@ -179,7 +182,8 @@ impl Cleaner {
         };
         self.count(staged, Some(&manifest));
         if !self.options.dry_run {
-            self.place.clear(&format!("{HIDDEN_DIRECTORY}/staging/{write}/"), &manifest.files)?;
+            let prefix = format!("{HIDDEN_DIRECTORY}/staging/{}/", spec.identity());
+            self.place.clear(&prefix, &manifest.files)?;
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use datafusion::error::Result;
+use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::memory_pool::MemoryReservation;
 use windrow_common::{AttemptId, Error, ErrorKind};
 
@@ -95,14 +95,26 @@ impl PartitionWriter {
                  coordinator share?"
             ))));
         }
-        let log = Log::for_write(&self.place, &self.spec).map_err(external)?;
-        match log.is_decided(&self.spec).map_err(external)? {
+        match self.is_decided().map_err(external)? {
             false => Ok(()),
-            true => Err(external(Error::new(
-                ErrorKind::Cancelled,
-                format!("{} comes too late: the write of {} has been decided", self.attempt, self.spec.job()),
-            ))),
+            true => Err(external(self.too_late())),
         }
+    }
+
+    fn is_decided(&self) -> windrow_common::Result<bool> {
+        Log::for_write(&self.place, &self.spec)?.is_decided(&self.spec)
+    }
+
+    fn too_late(&self) -> Error {
+        let (attempt, job) = (self.attempt, self.spec.job());
+        let message = format!("{attempt} comes too late: the write of {job} has been decided");
+        Error::new(ErrorKind::Cancelled, message)
+    }
+
+    /// An error of an upload, which is most likely gone if the write has been decided.
+    fn explained(&self, error: Error) -> DataFusionError {
+        let uploads = self.place.local().is_none();
+        external(if uploads && self.is_decided().unwrap_or(false) { self.too_late() } else { error })
     }
 
     /// Adds rows; begins a new file when the last one is large enough.
@@ -121,7 +133,7 @@ impl PartitionWriter {
                 self.begin().map_err(external)?
             }
         };
-        open.encoder.write(batch, &open.path).map_err(external)?;
+        open.encoder.write(batch, &open.path).map_err(|e| self.explained(e))?;
         open.file.rows += batch.num_rows() as u64;
         self.open = Some(open);
         Ok(())
@@ -139,10 +151,12 @@ impl PartitionWriter {
 
     /// Puts the rows that wait into the file, and gives their memory back.
     pub(super) fn flush(&mut self) -> Result<()> {
-        let Some(open) = &mut self.open else { return Ok(()) };
-        open.encoder.flush(&open.path).map_err(external)?;
-        open.receipt.settle().map_err(external)?;
-        self.reservation.try_resize(open.memory())
+        let Some(mut open) = self.open.take() else { return Ok(()) };
+        open.encoder.flush(&open.path).map_err(|e| self.explained(e))?;
+        open.receipt.settle().map_err(|e| self.explained(e))?;
+        let memory = open.memory();
+        self.open = Some(open);
+        self.reservation.try_resize(memory)
     }
 
     /// Ends the file if it is large enough.
@@ -150,12 +164,12 @@ impl PartitionWriter {
         let limit = self.spec.target_file_bytes;
         let size = self.open.as_ref().map_or(0, |open| open.encoder.size());
         let full = limit > 0 && self.spec.layout == Layout::Directory && size >= limit;
-        if full { self.end_file().map_err(external) } else { Ok(()) }
+        if full { self.end_file() } else { Ok(()) }
     }
 
     /// Ends the file that is open, if one is.
     pub(super) fn end(&mut self) -> Result<()> {
-        self.end_file().map_err(external)
+        self.end_file()
     }
 
     /// Whether a file is open.
@@ -174,7 +188,7 @@ impl PartitionWriter {
         if self.series == Series::default() && self.open.is_none() && self.done.is_empty() {
             self.open = Some(self.begin().map_err(external)?);
         }
-        self.end_file().map_err(external)?;
+        self.end_file()?;
         self.refuse_if_decided()?;
         Ok(self.done.clone())
     }
@@ -195,9 +209,9 @@ impl PartitionWriter {
         Ok(OpenFile { encoder, path, receipt, file })
     }
 
-    fn end_file(&mut self) -> windrow_common::Result<()> {
+    fn end_file(&mut self) -> Result<()> {
         if let Some(OpenFile { encoder, path, receipt, mut file }) = self.open.take() {
-            file.bytes = encoder.finish(&path)?;
+            file.bytes = encoder.finish(&path).map_err(|e| self.explained(e))?;
             file.upload = receipt.upload();
             self.done.push(file);
         }

@@ -198,8 +198,3 @@ mod tests {
         assert!(staging.part_of(&elsewhere).is_err());
     }
 }
-
-/// What stands between a directory and a name in it.
-fn slash(directory: &str) -> &'static str {
-    if directory.is_empty() { "" } else { "/" }
-}

@@ -12,7 +12,7 @@ pub(super) fn failure(doing: &str, shown: &str, source: &StoreError) -> Error {
         StoreError::NotImplemented { .. } | StoreError::NotSupported { .. } => {
             (ErrorKind::Unsupported, "; write to another store or to a local directory")
         }
-        StoreError::NotFound { .. } => (ErrorKind::NotFound, "; is there such a bucket?"),
+        StoreError::NotFound { .. } => (ErrorKind::NotFound, "; was it removed, or is there no such bucket?"),
         _ => (ErrorKind::Io, ""),
     };
     Error::new(kind, format!("cannot {doing} '{shown}': {source}{advice}"))

@@ -17,7 +17,7 @@ use crate::stores::WritableStore;
 /// Times that a reader looks whether somebody else has brought a write to its end, when it cannot do that itself.
 const MAX_LOOKS: u32 = 20;
 /// Between two looks.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
+const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
 
 /// How a reader helps.
 #[derive(Clone, Debug)]

@@ -16,6 +16,10 @@ use datafusion::arrow::datatypes::{Int32Type, Int64Type, i256};
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use windrow_engine::sink::{Compression, FormatName};
 
+use std::path::PathBuf;
+
+use super::directory::*;
+use super::rows::{batch, schema, typed};
 use super::*;
 
 /// Rows of the table of all types.
@@ -142,9 +146,9 @@ pub(super) async fn write_files(
 ) -> Vec<PathBuf> {
     let input = MemorySourceConfig::try_new_exec(&[batches], schema, None).unwrap();
     let plan = Arc::new(WriteExec::try_new(input, spec.clone()).unwrap());
-    sink::prepare(spec).await.unwrap();
+    prepare(spec).await.unwrap();
     let files = run_all(&plan).await;
-    sink::publish(spec, files).await.unwrap();
+    publish(spec, files).await.unwrap();
     listed(dir).await.into_iter().map(|name| dir.join(name)).collect()
 }
 
@@ -332,7 +336,7 @@ async fn what_a_format_would_lose_is_refused_while_it_is_written() {
     ] {
         let dir = TempDir::new().unwrap();
         let spec = SinkSpec { format, ..spec(dir.path(), SinkMode::ErrorIfExists) };
-        sink::prepare(&spec).await.unwrap();
+        prepare(&spec).await.unwrap();
         let input = MemorySourceConfig::try_new_exec(&[vec![batch.clone()]], batch.schema(), None).unwrap();
         let plan = Arc::new(WriteExec::try_new(input, spec.clone()).unwrap());
         let error = run(&plan, 0, attempt()).await.unwrap_err();

@@ -12,6 +12,8 @@ use futures::StreamExt;
 use windrow_common::ErrorKind;
 use windrow_engine::sink::FormatName;
 
+use super::directory::*;
+use super::rows::{batch, schema, typed};
 use super::write::{Then, one_batch};
 use super::*;
 
@@ -77,14 +79,14 @@ async fn rows_lie_in_the_directories_of_their_values() {
         _ => Some("plain".to_owned()),
     };
     let spec = by_key(dir.path(), SinkMode::ErrorIfExists);
-    sink::prepare(&spec).await.unwrap();
+    prepare(&spec).await.unwrap();
     let partitions = [vec![keyed(0..100, key)], vec![keyed(100..150, key), keyed(150..200, key)]];
     let plan = keyed_plan(&partitions, &spec);
     let files = run_all(&plan).await;
     let again = run_all(&keyed_plan(&partitions, &spec)).await;
     let names = |files: &[WrittenFile]| files.iter().map(|file| file.name.clone()).collect::<Vec<_>>();
     assert_eq!(names(&files), names(&again), "names are the same in every attempt");
-    let summary = sink::publish(&spec, files).await.unwrap();
+    let summary = publish(&spec, files).await.unwrap();
     assert_eq!((summary.rows, summary.files), (200, 8), "one file for each directory and task");
     let found = ids_by_directory(dir.path()).await;
     let in_order = |ids: &[i64]| ids.iter().copied().collect::<BTreeSet<_>>();
@@ -106,14 +108,14 @@ async fn many_directories_get_one_file_each_and_few_are_open() {
     for (keys, format) in [(100, FormatName::Parquet), (5, FormatName::Parquet), (40, FormatName::Csv)] {
         let dir = TempDir::new().unwrap();
         let spec = SinkSpec { format: Format::of(format), ..by_key(dir.path(), SinkMode::ErrorIfExists) };
-        sink::prepare(&spec).await.unwrap();
+        prepare(&spec).await.unwrap();
         let batches = (0..40).map(|b| keyed(b * 500..(b + 1) * 500, scattered(keys))).collect();
         let plan = keyed_plan(&[batches], &spec);
         let files = run_all(&plan).await;
         assert_eq!(files.len() as i64, keys, "one file for each key");
         let most = most_open(&plan);
         assert!(most <= MAX_OPEN && most >= MAX_OPEN.min(keys as usize) - 1, "{most} files were open");
-        sink::publish(&spec, files).await.unwrap();
+        publish(&spec, files).await.unwrap();
         if format == FormatName::Parquet {
             assert_eq!(read(dir.path()).await.unwrap(), expected(0..20_000));
             for (directory, ids) in ids_by_directory(dir.path()).await {
@@ -128,13 +130,13 @@ async fn many_directories_get_one_file_each_and_few_are_open() {
 async fn full_files_are_followed_by_others() {
     let dir = TempDir::new().unwrap();
     let spec = SinkSpec { target_file_bytes: 1, ..by_key(dir.path(), SinkMode::ErrorIfExists) };
-    sink::prepare(&spec).await.unwrap();
+    prepare(&spec).await.unwrap();
     let batches = (0..3).map(|b| keyed(b * 10..(b + 1) * 10, scattered(2))).collect();
     let files = run_all(&keyed_plan(&[batches], &spec)).await;
     let mut ends: Vec<&str> = files.iter().map(|file| &file.name[file.name.len() - 11..]).collect();
     ends.sort_unstable();
     assert_eq!(ends, ["000.parquet", "000.parquet", "001.parquet", "001.parquet", "002.parquet", "002.parquet"]);
-    sink::publish(&spec, files).await.unwrap();
+    publish(&spec, files).await.unwrap();
     assert_eq!(read(dir.path()).await.unwrap(), expected(0..30));
 }
 
@@ -142,7 +144,7 @@ async fn full_files_are_followed_by_others() {
 async fn a_known_order_is_kept_in_each_file() {
     let dir = TempDir::new().unwrap();
     let spec = by_key(dir.path(), SinkMode::ErrorIfExists);
-    sink::prepare(&spec).await.unwrap();
+    prepare(&spec).await.unwrap();
     let batches: Vec<RecordBatch> = (0..30).map(|b| keyed(b * 400..(b + 1) * 400, scattered(60))).collect();
     let by_id = PhysicalSortExpr::new(Arc::new(Column::new("id", 0)), SortOptions::default());
     let memory = MemorySourceConfig::try_new(&[batches], keyed_schema(), None).unwrap();
@@ -151,7 +153,7 @@ async fn a_known_order_is_kept_in_each_file() {
     let plan = Arc::new(WriteExec::try_new(input, spec.clone()).unwrap());
     let files = run_all(&plan).await;
     assert_eq!(files.len(), 60);
-    sink::publish(&spec, files).await.unwrap();
+    publish(&spec, files).await.unwrap();
     assert_eq!(read(dir.path()).await.unwrap(), expected(0..12_000));
     for (directory, ids) in ids_by_directory(dir.path()).await {
         assert!(ids.is_sorted(), "{directory}: {ids:?}");
@@ -162,16 +164,17 @@ async fn a_known_order_is_kept_in_each_file() {
 async fn little_memory_is_enough() {
     let dir = TempDir::new().unwrap();
     let spec = by_key(dir.path(), SinkMode::ErrorIfExists);
-    sink::prepare(&spec).await.unwrap();
+    prepare(&spec).await.unwrap();
     let batches = (0..40).map(|b| keyed(b * 5000..(b + 1) * 5000, scattered(8))).collect();
-    let config = SessionConfig::new().with_extension(Arc::new(AttemptContext { attempt: attempt() }));
+    let config =
+        SessionConfig::new().with_extension(Arc::new(AttemptContext { attempt: attempt(), stores: Arc::default() }));
     let pool = Arc::new(GreedyMemoryPool::new(600 << 10));
     let runtime = RuntimeEnvBuilder::new().with_memory_pool(pool).build_arc().unwrap();
     let context = SessionContext::new_with_config_rt(config, Arc::clone(&runtime)).task_ctx();
     let stream = keyed_plan(&[batches], &spec).execute(0, context).unwrap();
     let rows: Vec<RecordBatch> = stream.try_collect().await.unwrap();
     assert_eq!(runtime.memory_pool.reserved(), 0);
-    sink::publish(&spec, sink::rows_of(&rows).unwrap()).await.unwrap();
+    publish(&spec, sink::rows_of(&rows).unwrap()).await.unwrap();
     assert_eq!(read(dir.path()).await.unwrap(), expected(0..200_000));
 }
 
@@ -180,7 +183,7 @@ async fn a_failed_or_dropped_attempt_leaves_nothing() {
     let dir = TempDir::new().unwrap();
     // Each text is a directory of its own: the rows are being sorted when it ends.
     let spec = SinkSpec { partition_by: vec!["text".into()], ..spec(dir.path(), SinkMode::Overwrite) };
-    sink::prepare(&spec).await.unwrap();
+    prepare(&spec).await.unwrap();
     let no_files = || !tree(dir.path()).keys().any(|path| path.extension().is_some_and(|e| e == "parquet"));
     let (failing, _) = one_batch(&spec, Then::Fail);
     let error = run(&failing, 0, attempt()).await.unwrap_err();
@@ -195,7 +198,7 @@ async fn a_failed_or_dropped_attempt_leaves_nothing() {
     assert!(!no_files(), "files are being written");
     drop(stream);
     assert!(no_files(), "{:?}", tree(dir.path()).keys());
-    sink::abort(&spec).await.unwrap();
+    sink::abort(&Arc::default(), &spec).await.unwrap();
     assert!(!is_staged(dir.path()));
 }
 
@@ -207,10 +210,10 @@ async fn a_reader_sees_all_of_the_old_or_all_of_the_new() {
         let dir = TempDir::new().unwrap();
         for (mode, ids) in [(SinkMode::Append, 0..60), (SinkMode::Overwrite, 60..90)] {
             let spec = by_key(dir.path(), mode);
-            sink::prepare(&spec).await.unwrap();
+            prepare(&spec).await.unwrap();
             let files = run_all(&keyed_plan(&[vec![keyed(ids.clone(), key)]], &spec)).await;
             if mode == SinkMode::Append {
-                sink::publish(&spec, files).await.unwrap();
+                publish(&spec, files).await.unwrap();
                 continue;
             }
             let mut decided = false;
@@ -232,9 +235,9 @@ async fn no_rows_make_no_files_and_replace_what_was_there() {
     let dir = TempDir::new().unwrap();
     for (ids, files_left) in [(0..10, 2), (0..0, 0)] {
         let spec = by_key(dir.path(), SinkMode::Overwrite);
-        sink::prepare(&spec).await.unwrap();
+        prepare(&spec).await.unwrap();
         let files = run_all(&keyed_plan(&[vec![keyed(ids, scattered(2))]], &spec)).await;
-        sink::publish(&spec, files).await.unwrap();
+        publish(&spec, files).await.unwrap();
         assert_eq!(listed(dir.path()).await.len(), files_left);
     }
 }
@@ -260,14 +263,14 @@ fn files_outside_of_their_directories_are_not_published() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let spec = by_key(dir.path(), SinkMode::Append);
     let files = runtime.block_on(async {
-        sink::prepare(&spec).await.unwrap();
+        prepare(&spec).await.unwrap();
         run_all(&keyed_plan(&[vec![keyed(0..10, scattered(1))]], &spec)).await
     });
     for (from, to) in [("key=000/", ""), ("key=000/", "../"), ("key=000/", "key=0/key=1/"), ("key=000/", "plain/")] {
         let mut wrong = files.clone();
         wrong[0].name = wrong[0].name.replace(from, to);
-        let error = runtime.block_on(sink::publish(&spec, wrong)).unwrap_err();
+        let error = runtime.block_on(publish(&spec, wrong)).unwrap_err();
         assert_eq!(error.kind, ErrorKind::Internal, "{to}: {error}");
     }
-    assert_eq!(runtime.block_on(sink::publish(&spec, files)).unwrap().rows, 10);
+    assert_eq!(runtime.block_on(publish(&spec, files)).unwrap().rows, 10);
 }

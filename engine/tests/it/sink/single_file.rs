@@ -4,72 +4,103 @@ use windrow_common::ErrorKind;
 
 use super::*;
 
-async fn stage_one(spec: &SinkSpec, ids: std::ops::Range<i64>) -> Vec<WrittenFile> {
-    sink::prepare(spec).await.unwrap();
-    run_all(&plan(&[vec![batch(ids)]], spec)).await
+/// What lies in the directory that is not the log of a single file.
+async fn names(lab: &Lab) -> Vec<String> {
+    lab.tree().await.into_keys().filter(|name| !name.starts_with("_windrow/files/") && !name.ends_with('/')).collect()
 }
 
 #[tokio::test]
 async fn it_replaces_what_was_there() {
-    let dir = TempDir::new().unwrap();
-    let target = dir.path().join("deep/x.parquet");
-    for ids in [0..10, 10..30, 30..30] {
-        let spec = spec(&target, SinkMode::Overwrite);
-        let files = stage_one(&spec, ids.clone()).await;
-        let twice = stage_one(&spec, ids.clone()).await;
-        assert_eq!(files[0].name, twice[0].name);
-        sink::publish(&spec, twice).await.unwrap();
-        assert_eq!(read(&target).await.unwrap(), expected(ids));
-        assert_eq!(tree(&dir.path().join("deep")).len(), 1, "nothing else stays, not even of the other attempt");
+    for lab in Lab::each() {
+        for ids in [0..10, 10..30, 30..30, 30..31] {
+            let spec = lab.spec("deep/x.parquet", SinkMode::Overwrite);
+            let files = lab.stage_one(&spec, ids.clone()).await;
+            let twice = lab.stage_one(&spec, ids.clone()).await;
+            assert_eq!(files[0].name, twice[0].name);
+            lab.publish(&spec, &twice).await.unwrap();
+            assert_eq!(lab.read("deep/x.parquet").await.unwrap(), expected(ids));
+            assert_eq!(lab.listed("deep").await, ["x.parquet"]);
+            assert!(!lab.is_staged().await, "nothing else stays, not even of the other attempt");
+        }
+        if lab.is_local() {
+            assert_eq!(lab.tree().await.into_keys().collect::<Vec<_>>(), ["deep/", "deep/x.parquet"]);
+        }
     }
 }
 
 #[tokio::test]
 async fn it_refuses_what_it_cannot_do() {
-    let dir = TempDir::new().unwrap();
-    let target = dir.path().join("x.parquet");
-    std::fs::write(&target, "precious").unwrap();
-    let kind = |mode| {
-        let spec = spec(&target, mode);
-        async move { sink::prepare(&spec).await.unwrap_err().kind }
-    };
-    assert_eq!(kind(SinkMode::ErrorIfExists).await, ErrorKind::AlreadyExists);
-    assert_eq!(kind(SinkMode::Append).await, ErrorKind::Unsupported);
-    let directory = dir.path().join("d.parquet");
-    std::fs::create_dir(&directory).unwrap();
-    let error = sink::prepare(&spec(&directory, SinkMode::Overwrite)).await.unwrap_err();
-    assert!(error.message.contains("is a directory"), "{error}");
-    let two = plan(&[vec![batch(0..1)], vec![batch(1..2)]], &spec(&target, SinkMode::Overwrite));
-    assert_eq!(typed(&two.execute(0, context(attempt())).err().unwrap()).kind, ErrorKind::Internal);
+    for lab in Lab::each() {
+        lab.put("x.parquet", b"precious").await;
+        let kind = async |mode| lab.prepare(&lab.spec("x.parquet", mode)).await.unwrap_err().kind;
+        assert_eq!(kind(SinkMode::ErrorIfExists).await, ErrorKind::AlreadyExists);
+        assert_eq!(kind(SinkMode::Append).await, ErrorKind::Unsupported);
+        lab.put("d.parquet/part.parquet", b"").await;
+        let error = lab.prepare(&lab.spec("d.parquet", SinkMode::Overwrite)).await.unwrap_err();
+        assert!(error.message.contains("is a directory"), "{error}");
+        assert_eq!(names(&lab).await, ["d.parquet/part.parquet", "x.parquet"]);
+    }
 }
 
 #[tokio::test]
 async fn killed_after_any_step_it_rolls_forward() {
-    for mode in [SinkMode::Overwrite, SinkMode::ErrorIfExists] {
-        for n in 0..4 {
-            let dir = TempDir::new().unwrap();
-            let target = dir.path().join("x.parquet");
-            let spec = spec(&target, mode);
-            let files = stage_one(&spec, 0..10).await;
-            assert_eq!(publish_until(&spec, &files, n, &mut |_| {}), n < 3);
-            sink::publish(&spec, files.clone()).await.unwrap();
-            sink::abort(&spec).await.unwrap();
-            assert_eq!(read(&target).await.unwrap(), expected(0..10), "published is published");
-            assert_eq!(tree(dir.path()).len(), 1);
+    for new_lab in [Lab::local, Lab::bucket] {
+        for mode in [SinkMode::Overwrite, SinkMode::ErrorIfExists] {
+            let mut steps = 0;
+            loop {
+                let lab = new_lab();
+                let spec = lab.spec("x.parquet", mode);
+                if mode == SinkMode::Overwrite {
+                    // The old file is as large as the new one: nobody may take it for that.
+                    let old = lab.spec("x.parquet", mode);
+                    let files = lab.stage_one(&old, 0..10).await;
+                    lab.publish(&old, &files).await.unwrap();
+                }
+                let files = lab.stage_one(&spec, 0..10).await;
+                let killed = lab.die_after(&spec, &files, steps).await;
+                lab.publish(&spec, &files).await.unwrap();
+                lab.abort(&spec).await.unwrap();
+                assert_eq!(lab.read("x.parquet").await.unwrap(), expected(0..10), "published is published");
+                assert_eq!(names(&lab).await, ["x.parquet"]);
+                assert!(!lab.is_staged().await);
+                if !killed {
+                    break;
+                }
+                steps += 1;
+            }
+            assert_eq!(steps, if new_lab().is_local() { 3 } else { 5 }, "every step was a place to die");
         }
     }
 }
 
 #[tokio::test]
 async fn somebody_elses_file_is_not_taken_for_ours() {
-    let dir = TempDir::new().unwrap();
-    let target = dir.path().join("x.parquet");
-    let spec = spec(&target, SinkMode::ErrorIfExists);
-    let files = stage_one(&spec, 0..10).await;
-    std::fs::write(&target, "came meanwhile").unwrap();
-    assert_eq!(sink::publish(&spec, files.clone()).await.unwrap_err().kind, ErrorKind::AlreadyExists);
-    sink::abort(&spec).await.unwrap();
-    assert_eq!(std::fs::read(&target).unwrap(), b"came meanwhile");
-    assert_eq!(sink::publish(&spec, files).await.unwrap_err().kind, ErrorKind::Io, "staged file is gone");
-    assert_eq!(tree(dir.path()).len(), 1);
+    for lab in Lab::each() {
+        let spec = lab.spec("x.parquet", SinkMode::ErrorIfExists);
+        let files = lab.stage_one(&spec, 0..10).await;
+        lab.put("x.parquet", b"came meanwhile").await;
+        assert_eq!(lab.publish(&spec, &files).await.unwrap_err().kind, ErrorKind::AlreadyExists);
+        lab.abort(&spec).await.unwrap();
+        assert_eq!(lab.get("x.parquet").await.unwrap(), "came meanwhile");
+        let late = lab.publish(&spec, &files).await.unwrap_err().kind;
+        // In a file system the staged file is gone; a bucket knows why.
+        assert_eq!(late, if lab.is_local() { ErrorKind::Io } else { ErrorKind::Cancelled });
+        assert_eq!(names(&lab).await, ["x.parquet"]);
+    }
+}
+
+#[tokio::test]
+async fn an_aborted_overwrite_cannot_be_published_over_an_equal_file() {
+    let lab = Lab::bucket();
+    let old = lab.spec("x.parquet", SinkMode::Overwrite);
+    let files = lab.stage_one(&old, 0..10).await;
+    lab.publish(&old, &files).await.unwrap();
+    let new = lab.spec("x.parquet", SinkMode::Overwrite);
+    let files = lab.stage_one(&new, 0..10).await;
+    // Its upload is lost after the decision: the old file, of the same size, is not the new one.
+    assert!(lab.die_after(&new, &files, 1).await);
+    let upload = files[0].upload.as_ref().unwrap();
+    lab.store().abort_multipart(&lab.path("x.parquet"), &upload.id).await.unwrap();
+    let error = lab.publish(&new, &files).await.unwrap_err();
+    assert!(error.message.contains("is gone"), "{error}");
 }

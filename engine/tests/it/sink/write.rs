@@ -9,77 +9,127 @@ use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use futures::stream::{self, StreamExt};
 use tokio::sync::Notify;
 use windrow_common::ErrorKind;
+use windrow_engine::sink::Compression;
+use windrow_engine::sink::format::ParquetSettings;
 
+use super::rows::{batch, context, plan, run, run_all, schema, start, typed};
 use super::*;
 
 #[tokio::test]
 async fn two_attempts_at_once_leave_the_accepted_ones_files_only() {
-    let dir = TempDir::new().unwrap();
-    let spec = spec(dir.path(), SinkMode::ErrorIfExists);
-    sink::prepare(&spec).await.unwrap();
-    let partitions = [vec![batch(0..1000)], vec![batch(1000..3000)]];
-    let (a, b) = (attempt(), attempt());
-    // Each attempt has a plan of its own, as on two workers.
-    let (plan_a, plan_b) = (plan(&partitions, &spec), plan(&partitions, &spec));
-    let (a0, b0) = tokio::join!(run(&plan_a, 0, a), run(&plan_b, 0, b));
-    let (a1, b1) = tokio::join!(run(&plan_a, 1, a), run(&plan_b, 1, b));
-    let (a0, b0, a1, b1) = (a0.unwrap(), b0.unwrap(), a1.unwrap(), b1.unwrap());
-    assert_eq!(a0[0].name, b0[0].name, "the name is the task's");
-    assert_ne!(a0[0].staged, b0[0].staged, "the place is the attempt's");
-    assert!(listed(dir.path()).await.is_empty(), "nothing is visible before the decision");
+    for lab in Lab::each() {
+        let spec = lab.spec("", SinkMode::ErrorIfExists);
+        lab.prepare(&spec).await.unwrap();
+        let partitions = [vec![batch(0..1000)], vec![batch(1000..3000)]];
+        let (a, b) = (attempt(), attempt());
+        // Each attempt has a plan of its own, as on two workers.
+        let (plan_a, plan_b) = (plan(&partitions, &spec), plan(&partitions, &spec));
+        let (a0, b0) = tokio::join!(run(&lab, &plan_a, 0, a), run(&lab, &plan_b, 0, b));
+        let (a1, b1) = tokio::join!(run(&lab, &plan_a, 1, a), run(&lab, &plan_b, 1, b));
+        let (a0, b0, a1, b1) = (a0.unwrap(), b0.unwrap(), a1.unwrap(), b1.unwrap());
+        // Uploads are made to their final names, and no two may be made to one.
+        assert_eq!(a0[0].name == b0[0].name, lab.is_local(), "in a file system the name is the task's");
+        assert_ne!(a0[0].staged, b0[0].staged, "the place is the attempt's");
+        assert!(lab.listed("").await.is_empty(), "nothing is visible before the decision");
 
-    let both = [a0.clone(), b0, a1].concat();
-    let error = sink::publish(&spec, both).await.unwrap_err();
-    assert!(error.message.contains("two attempts"), "{error}");
+        let both = [a0.clone(), b0, a1].concat();
+        let error = lab.publish(&spec, &both).await.unwrap_err();
+        assert!(error.message.contains("two attempts"), "{error}");
 
-    let summary = sink::publish(&spec, [a0, b1].concat()).await.unwrap();
-    assert_eq!((summary.rows, summary.files), (3000, 2));
-    assert_eq!(read(dir.path()).await.unwrap(), expected(0..3000));
-    assert!(!is_staged(dir.path()));
+        let summary = lab.publish(&spec, &[a0, b1].concat()).await.unwrap();
+        assert_eq!((summary.rows, summary.files), (3000, 2));
+        assert_eq!(lab.read("").await.unwrap(), expected(0..3000));
+        assert!(!lab.is_staged().await);
+    }
 }
 
 #[tokio::test]
 async fn a_table_without_rows_keeps_its_schema() {
-    let dir = TempDir::new().unwrap();
-    let spec = spec(dir.path(), SinkMode::ErrorIfExists);
-    sink::prepare(&spec).await.unwrap();
-    let files = run_all(&plan(&[vec![], vec![], vec![]], &spec)).await;
-    assert_eq!(files.len(), 1);
-    sink::publish(&spec, files).await.unwrap();
-    assert_eq!(read(dir.path()).await.unwrap(), (0, 0, 0));
-    // Where there is a schema already, or rows in other partitions, an empty file is not needed.
-    write(dir.path(), SinkMode::Append, 0..0).await;
-    assert_eq!(listed(dir.path()).await.len(), 1);
-    let spec = spec_of(dir.path());
-    let files = run_all(&plan(&[vec![], vec![batch(0..10)]], &spec)).await;
-    assert_eq!((files.len(), sink::publish(&spec, files).await.unwrap().files), (2, 1));
-    assert_eq!(read(dir.path()).await.unwrap(), expected(0..10));
-}
-
-fn spec_of(target: &Path) -> SinkSpec {
-    spec(target, SinkMode::Append)
+    for lab in Lab::each() {
+        let spec = lab.spec("", SinkMode::ErrorIfExists);
+        lab.prepare(&spec).await.unwrap();
+        let files = run_all(&lab, &plan(&[vec![], vec![], vec![]], &spec)).await;
+        assert_eq!(files.len(), 1);
+        lab.publish(&spec, &files).await.unwrap();
+        assert_eq!(lab.read("").await.unwrap(), (0, 0, 0));
+        // Where there is a schema already, or rows in other partitions, an empty file is not needed.
+        lab.write("", SinkMode::Append, 0..0).await;
+        assert_eq!(lab.listed("").await.len(), 1);
+        let spec = lab.spec("", SinkMode::Append);
+        let files = run_all(&lab, &plan(&[vec![], vec![batch(0..10)]], &spec)).await;
+        assert_eq!((files.len(), lab.publish(&spec, &files).await.unwrap().files), (2, 1));
+        assert_eq!(lab.read("").await.unwrap(), expected(0..10));
+        assert!(!lab.is_staged().await, "the upload of the empty file is aborted");
+    }
 }
 
 #[tokio::test]
 async fn large_outputs_are_cut_into_files() {
-    let dir = TempDir::new().unwrap();
-    let spec = SinkSpec { target_file_bytes: 1, ..spec(dir.path(), SinkMode::Append) };
-    sink::prepare(&spec).await.unwrap();
-    let partitions = [vec![batch(0..10), batch(10..20), batch(20..30)], vec![batch(30..40)]];
-    let files = run_all(&plan(&partitions, &spec)).await;
-    let ends: Vec<&str> = files.iter().map(|f| &f.name[f.name.len() - 17..]).collect();
-    assert_eq!(ends, ["00000-000.parquet", "00000-001.parquet", "00000-002.parquet", "00001-000.parquet"]);
-    sink::publish(&spec, files).await.unwrap();
-    assert_eq!(read(dir.path()).await.unwrap(), expected(0..40));
+    for lab in Lab::each() {
+        let spec = SinkSpec { target_file_bytes: 1, ..lab.spec("", SinkMode::Append) };
+        lab.prepare(&spec).await.unwrap();
+        let partitions = [vec![batch(0..10), batch(10..20), batch(20..30)], vec![batch(30..40)]];
+        let files = run_all(&lab, &plan(&partitions, &spec)).await;
+        let ends: Vec<&str> = files.iter().map(|f| &f.staged[f.staged.len() - 17..]).collect();
+        assert_eq!(ends, ["00000-000.parquet", "00000-001.parquet", "00000-002.parquet", "00001-000.parquet"]);
+        lab.publish(&spec, &files).await.unwrap();
+        assert_eq!(lab.read("").await.unwrap(), expected(0..40));
+    }
+}
+
+/// Enough rows for an upload of several parts.
+async fn write_large(lab: &Lab, spec: &SinkSpec) -> Result<Vec<WrittenFile>, DataFusionError> {
+    let format = Format::Parquet(ParquetSettings {
+        compression: Compression::None,
+        row_group_rows: 100_000,
+        ..ParquetSettings::default()
+    });
+    let spec = SinkSpec { format, ..spec.clone() };
+    // The ids alone are 16 MB.
+    let batches = (0..20).map(|i| batch(i * 100_000..(i + 1) * 100_000)).collect();
+    run(lab, &plan(&[batches], &spec), 0, attempt()).await
+}
+
+#[tokio::test]
+async fn a_large_file_is_sent_in_parts() {
+    let lab = Lab::bucket();
+    let spec = lab.spec("", SinkMode::Append);
+    lab.prepare(&spec).await.unwrap();
+    let files = write_large(&lab, &spec).await.unwrap();
+    let upload = files[0].upload.clone().unwrap();
+    assert!(upload.parts.len() > 2, "{upload:?}");
+    lab.publish(&spec, &files).await.unwrap();
+    assert_eq!(lab.read("").await.unwrap(), expected(0..2_000_000));
+}
+
+#[tokio::test]
+async fn an_attempt_whose_part_is_lost_fails_and_leaves_nothing() {
+    for lost in 0..3 {
+        let lab = Lab::bucket();
+        let spec = lab.spec("", SinkMode::Append);
+        lab.prepare(&spec).await.unwrap();
+        let mut seen = 0;
+        lab.store().fail(move |op, _| {
+            seen += usize::from(op == Op::Part);
+            if op == Op::Part && seen > lost { Fault::Refused } else { Fault::None }
+        });
+        let error = write_large(&lab, &spec).await.unwrap_err();
+        assert_eq!(typed(&error).kind, ErrorKind::Io, "{error}");
+        assert!(typed(&error).message.contains("s3://bucket/lab/part-"), "{error}");
+        lab.store().heal();
+        lab.until_nothing_is_staged().await;
+        assert!(lab.listed("").await.is_empty());
+    }
 }
 
 #[tokio::test]
 async fn little_memory_makes_smaller_row_groups_and_no_failure() {
-    let dir = TempDir::new().unwrap();
-    let spec = spec(dir.path(), SinkMode::Append);
-    sink::prepare(&spec).await.unwrap();
+    let lab = Lab::local();
+    let spec = lab.spec("", SinkMode::Append);
+    lab.prepare(&spec).await.unwrap();
     let batches: Vec<_> = (0..40).map(|i| batch(i * 5000..(i + 1) * 5000)).collect();
-    let config = SessionConfig::new().with_extension(Arc::new(AttemptContext { attempt: attempt() }));
+    let attempt = AttemptContext { attempt: attempt(), stores: Arc::clone(&lab.stores) };
+    let config = SessionConfig::new().with_extension(Arc::new(attempt));
     let pool = Arc::new(GreedyMemoryPool::new(400 << 10));
     let runtime = RuntimeEnvBuilder::new().with_memory_pool(pool).build_arc().unwrap();
     let context = SessionContext::new_with_config_rt(config, Arc::clone(&runtime)).task_ctx();
@@ -87,11 +137,11 @@ async fn little_memory_makes_smaller_row_groups_and_no_failure() {
     let rows: Vec<RecordBatch> = stream.try_collect().await.unwrap();
     assert_eq!(runtime.memory_pool.reserved(), 0);
     let files = sink::rows_of(&rows).unwrap();
-    let file = std::fs::File::open(dir.path().join(&files[0].staged)).unwrap();
-    let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
+    let file = std::fs::File::open(lab.directory().join(&files[0].staged)).unwrap();
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
     assert!(reader.metadata().num_row_groups() > 1, "the pool was never short: the test shows nothing");
-    sink::publish(&spec, files).await.unwrap();
-    assert_eq!(read(dir.path()).await.unwrap(), expected(0..200_000));
+    lab.publish(&spec, &files).await.unwrap();
+    assert_eq!(lab.read("").await.unwrap(), expected(0..200_000));
 }
 
 /// What comes behind the first batch.
@@ -146,102 +196,146 @@ pub(super) fn one_batch(spec: &SinkSpec, then: Then) -> (Arc<WriteExec>, Arc<Not
     (Arc::new(WriteExec::try_new(Arc::new(input), spec.clone()).unwrap()), written)
 }
 
+/// Whether rows are in a staged file, or an upload of one is under way.
+async fn has_staged(lab: &Lab) -> bool {
+    let tree = lab.tree().await;
+    tree.keys().any(|name| name.ends_with(".parquet") || name.ends_with(".staged"))
+}
+
 #[tokio::test]
 async fn a_cancelled_or_failed_attempt_takes_its_own_files_away() {
-    for target in ["", "x.parquet"] {
-        let dir = TempDir::new().unwrap();
-        let spec = spec(&dir.path().join(target), SinkMode::Overwrite);
-        sink::prepare(&spec).await.unwrap();
+    for (lab, name) in Lab::each().into_iter().zip(["", ""]).chain(Lab::each().into_iter().zip(["x.parquet"; 2])) {
+        let spec = lab.spec(name, SinkMode::Overwrite);
+        lab.prepare(&spec).await.unwrap();
         let (hanging, written) = one_batch(&spec, Then::Hang);
-        let mut stream = start(&hanging, 0, attempt());
+        let mut stream = start(&lab, &hanging, 0, attempt());
         tokio::select! {
             _ = stream.next() => panic!("it hangs"),
             () = written.notified() => {}
         }
-        assert!(is_staged(dir.path()), "the file is being written");
+        assert!(lab.is_staged().await, "the file is being written");
         let (failing, _) = one_batch(&spec, Then::Fail);
-        let before = tree(dir.path());
-        let error = run(&failing, 0, attempt()).await.unwrap_err();
+        let before = lab.tree().await;
+        let error = run(&lab, &failing, 0, attempt()).await.unwrap_err();
         assert!(error.to_string().contains("no more"));
-        assert_eq!(tree(dir.path()), before, "a failed attempt takes its file, not the other's");
+        let clock = windrow_common::time::Clock::start();
+        while lab.tree().await != before {
+            // Uploads are aborted in the background.
+            assert!(!lab.is_local() && clock.now() < Timestamp(20_000_000), "it takes its own file, not the other's");
+            tokio::task::yield_now().await;
+        }
         drop(stream);
-        sink::abort(&spec).await.unwrap();
-        assert!(!tree(dir.path()).keys().any(|p| p.extension().is_some_and(|e| e == "parquet" || e == "staged")));
+        lab.abort(&spec).await.unwrap();
+        lab.until_nothing_is_staged().await;
     }
 }
 
 #[tokio::test]
 async fn a_dropped_attempt_leaves_no_file_even_without_abort() {
-    let dir = TempDir::new().unwrap();
-    let spec = spec(dir.path(), SinkMode::Overwrite);
-    sink::prepare(&spec).await.unwrap();
-    let (hanging, written) = one_batch(&spec, Then::Hang);
-    let mut stream = start(&hanging, 0, attempt());
-    tokio::select! {
-        _ = stream.next() => panic!("it hangs"),
-        () = written.notified() => {}
+    for lab in Lab::each() {
+        let spec = lab.spec("", SinkMode::Overwrite);
+        lab.prepare(&spec).await.unwrap();
+        let (hanging, written) = one_batch(&spec, Then::Hang);
+        let mut stream = start(&lab, &hanging, 0, attempt());
+        tokio::select! {
+            _ = stream.next() => panic!("it hangs"),
+            () = written.notified() => {}
+        }
+        assert!(has_staged(&lab).await);
+        drop(stream);
+        lab.until_nothing_is_staged().await;
     }
-    drop(stream);
-    assert!(!tree(dir.path()).keys().any(|p| p.extension().is_some_and(|e| e == "parquet")));
 }
 
 #[tokio::test]
 async fn an_attempt_that_comes_after_the_decision_stages_nothing() {
-    for aborted in [false, true] {
-        let dir = TempDir::new().unwrap();
-        let spec = spec(dir.path(), SinkMode::Append);
-        let files = stage(&spec, 0..10).await;
+    for (lab, aborted) in Lab::each().into_iter().zip([false; 2]).chain(Lab::each().into_iter().zip([true; 2])) {
+        let spec = lab.spec("", SinkMode::Append);
+        let files = lab.stage(&spec, 0..10).await;
         // One that runs while the decision falls, and one that begins later.
         let end = Arc::new(Notify::new());
         let (running, written) = one_batch(&spec, Then::EndAfter(Arc::clone(&end)));
-        let mut late = start(&running, 0, attempt());
+        let mut late = start(&lab, &running, 0, attempt());
         tokio::select! {
             _ = late.next() => panic!("it waits"),
             () = written.notified() => {}
         }
         if aborted {
-            assert_eq!(sink::abort(&spec).await.unwrap(), sink::Ending::Aborted);
+            assert_eq!(lab.abort(&spec).await.unwrap(), sink::Ending::Aborted);
         } else {
-            sink::publish(&spec, files).await.unwrap();
+            lab.publish(&spec, &files).await.unwrap();
         }
         end.notify_one();
         let error = late.next().await.unwrap().unwrap_err();
+        assert_eq!(typed(&error).kind, ErrorKind::Cancelled, "{error}");
+        let error = run(&lab, &plan(&[vec![batch(0..10)]], &spec), 0, attempt()).await.unwrap_err();
         assert_eq!(typed(&error).kind, ErrorKind::Cancelled);
-        let error = run(&plan(&[vec![batch(0..10)]], &spec), 0, attempt()).await.unwrap_err();
-        assert_eq!(typed(&error).kind, ErrorKind::Cancelled);
-        assert!(!is_staged(dir.path()));
+        lab.until_nothing_is_staged().await;
+    }
+}
+
+#[tokio::test]
+async fn an_attempt_of_a_table_that_is_gone_makes_none() {
+    for lab in Lab::each() {
+        let spec = lab.spec("table", SinkMode::ErrorIfExists);
+        lab.stage(&spec, 0..10).await;
+        sink::abort_new(&lab.stores, &spec).await.unwrap();
+        let before = lab.tree().await;
+        let error = run(&lab, &plan(&[vec![batch(0..10)]], &spec), 0, attempt()).await.unwrap_err();
+        let says = if lab.is_local() { "is gone" } else { "comes too late" };
+        assert!(typed(&error).message.contains(says), "{error}");
+        assert_eq!(lab.tree().await, before);
     }
 }
 
 #[tokio::test]
 async fn errors_of_the_disk_are_typed_and_name_the_path() {
-    let dir = TempDir::new().unwrap();
-    let blocked = dir.path().join("file");
-    std::fs::write(&blocked, "").unwrap();
-    let under = spec(&blocked.join("table"), SinkMode::Append);
-    assert_eq!(sink::prepare(&under).await.unwrap_err().kind, ErrorKind::Io);
-    let at = spec(&blocked, SinkMode::Append);
-    assert_eq!(sink::prepare(&at).await.unwrap_err().kind, ErrorKind::User);
+    let lab = Lab::local();
+    lab.put("file", b"").await;
+    let under = lab.spec("file/table", SinkMode::Append);
+    assert_eq!(lab.prepare(&under).await.unwrap_err().kind, ErrorKind::Io);
+    let at = lab.spec("file", SinkMode::Append);
+    assert_eq!(lab.prepare(&at).await.unwrap_err().kind, ErrorKind::User);
 
-    let spec = spec(&dir.path().join("t"), SinkMode::Append);
-    sink::prepare(&spec).await.unwrap();
-    std::fs::write(dir.path().join("t/_windrow/staging"), "").unwrap();
-    let error = run(&plan(&[vec![batch(0..10)]], &spec), 0, attempt()).await.unwrap_err();
+    let spec = lab.spec("t", SinkMode::Append);
+    lab.prepare(&spec).await.unwrap();
+    lab.put("t/_windrow/staging", b"").await;
+    let error = run(&lab, &plan(&[vec![batch(0..10)]], &spec), 0, attempt()).await.unwrap_err();
     assert_eq!(typed(&error).kind, ErrorKind::Io);
     assert!(typed(&error).message.contains("_windrow/staging"), "{error}");
 }
 
 #[tokio::test]
-async fn a_write_without_an_attempt_is_refused() {
-    let dir = TempDir::new().unwrap();
-    let plan = plan(&[vec![batch(0..10)]], &spec(dir.path(), SinkMode::Append));
-    let error = plan.execute(0, SessionContext::new().task_ctx()).err().unwrap();
-    assert_eq!(typed(&error).kind, ErrorKind::Internal);
+async fn a_write_without_an_attempt_or_of_one_file_from_many_partitions_is_refused() {
+    for lab in Lab::each() {
+        let plan_of = |partitions: &[Vec<RecordBatch>], name| plan(partitions, &lab.spec(name, SinkMode::Append));
+        let error = plan_of(&[vec![batch(0..10)]], "").execute(0, SessionContext::new().task_ctx()).err().unwrap();
+        assert_eq!(typed(&error).kind, ErrorKind::Internal);
+        let two = plan_of(&[vec![batch(0..1)], vec![batch(1..2)]], "x.parquet");
+        assert_eq!(typed(&two.execute(0, context(&lab, attempt())).err().unwrap()).kind, ErrorKind::Internal);
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_nobody_knows_is_refused() {
+    let lab = Lab::bucket();
+    let spec = SinkSpec { target: "s3://elsewhere/x".into(), ..lab.spec("", SinkMode::Append) };
+    assert_eq!(lab.prepare(&spec).await.unwrap_err().kind, ErrorKind::Unsupported);
+    let error = plan(&[vec![batch(0..1)]], &spec).execute(0, context(&lab, attempt())).err().unwrap();
+    assert!(typed(&error).message.contains("s3://elsewhere/x"), "{error}");
 }
 
 #[test]
-fn a_spec_survives_its_encoding() {
-    let spec = spec(Path::new("/tmp/x"), SinkMode::ErrorIfExists);
-    let json = serde_json::to_vec(&spec).unwrap();
-    assert_eq!(serde_json::from_slice::<SinkSpec>(&json).unwrap(), spec);
+fn a_spec_and_what_was_written_survive_their_encoding() {
+    for lab in Lab::each() {
+        let spec = lab.spec("x", SinkMode::ErrorIfExists);
+        let json = serde_json::to_vec(&spec).unwrap();
+        assert_eq!(serde_json::from_slice::<SinkSpec>(&json).unwrap(), spec);
+    }
+    let upload = Some(Upload { id: "\"id".into(), parts: vec!["a".into(), String::new()], bytes: 7 });
+    for upload in [None, upload] {
+        let file = WrittenFile { name: "n".into(), staged: "s".into(), rows: 1, bytes: 7, upload };
+        let json = serde_json::to_vec(&file).unwrap();
+        assert_eq!(serde_json::from_slice::<WrittenFile>(&json).unwrap(), file);
+    }
 }
