@@ -9,6 +9,7 @@ pub mod error;
 pub mod exchange;
 mod expression_depth;
 mod forgetting;
+pub mod formats;
 pub mod frame;
 mod operator;
 pub mod plan;
