@@ -10,6 +10,7 @@ pub mod exchange;
 mod expression_depth;
 mod files;
 mod forgetting;
+pub mod formats;
 pub mod frame;
 mod operator;
 pub mod plan;

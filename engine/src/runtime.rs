@@ -27,14 +27,13 @@ use crate::codec::{AttemptInputs, StageDecoder, StageInstance};
 use crate::error::classify;
 use crate::exchange::ExchangeSource;
 use crate::exchange::reader::BoundInput;
+use crate::formats::ROWS_REJECTED;
 use crate::scalar::scalar_value;
 use crate::session::settings::WindrowOptions;
 use crate::sink::{AttemptContext, WriteExec};
 use crate::stopping::Stop;
 use crate::stores::{PinnedStores, Pins, Stores};
 
-/// The metric of scans that counts the malformed rows they leave out.
-pub const REJECTED_ROWS: &str = "rows_rejected";
 /// Session states kept, one for each different set of settings.
 const MAX_STATES: usize = 64;
 
@@ -237,7 +236,7 @@ impl Attempt {
         let mut pending = vec![&self.instance.plan];
         while let Some(plan) = pending.pop() {
             let metrics = if plan.is::<AroundExec>() { None } else { plan.metrics() };
-            let sum = metrics.and_then(|metrics| metrics.sum_by_name(REJECTED_ROWS));
+            let sum = metrics.and_then(|metrics| metrics.sum_by_name(ROWS_REJECTED));
             rejected += sum.map_or(0, |sum| sum.as_usize() as u64);
             pending.extend(plan.children());
         }

@@ -2,6 +2,8 @@
 
 use datafusion::datasource::physical_plan::FileScanConfig;
 use datafusion::error::DataFusionError;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use object_store::path::Path;
 
 use crate::error::{classify, external};
 use crate::stores::file_name;
@@ -25,15 +27,19 @@ pub fn name_files(scan: &FileScanConfig, partition: Option<usize>, error: &DataF
     }))
 }
 
+/// A file of a store as people write it.
+pub(crate) fn shown(store: &ObjectStoreUrl, location: &Path) -> String {
+    file_name(store.as_str(), location)
+}
+
 /// Each file once, as people write it.
 fn files(scan: &FileScanConfig, partition: Option<usize>) -> Vec<String> {
-    let store = scan.object_store_url.as_str();
     let groups = match partition {
         Some(partition) => scan.file_groups.get(partition..=partition).unwrap_or_default(),
         None => &scan.file_groups,
     };
     let locations = groups.iter().flat_map(|group| group.files()).map(|file| &file.object_meta.location);
-    let mut files: Vec<String> = locations.map(|location| file_name(store, location)).collect();
+    let mut files: Vec<String> = locations.map(|location| shown(&scan.object_store_url, location)).collect();
     files.dedup();
     files
 }

@@ -7,14 +7,15 @@ use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::{DataFusionError, Result, ScalarValue, internal_datafusion_err, internal_err};
-use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder};
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfig, FileScanConfigBuilder};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::execution::TaskContext;
 use datafusion::physical_expr::expressions::Literal;
 use datafusion::physical_expr::{LexOrdering, PhysicalExpr};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion_proto::physical_plan::from_proto::{
-    parse_physical_expr_with_converter, parse_physical_sort_exprs, parse_protobuf_partitioning,
+    parse_physical_expr_with_converter, parse_physical_sort_exprs, parse_protobuf_file_scan_config,
+    parse_protobuf_partitioning, parse_table_schema_from_proto,
 };
 use datafusion_proto::physical_plan::{
     DefaultPhysicalExtensionCodec, PhysicalExtensionCodec, PhysicalPlanDecodeContext, PhysicalPlanNodeExt,
@@ -27,12 +28,13 @@ use windrow_common::{BlobHash, ExchangeId};
 
 use super::encode::file_scan;
 use super::equalities::equality_from_message;
-use super::messages::{ExchangeNode, MappingKind, Node, NodeKind, ScanNode, StageBlob};
+use super::messages::{ExchangeNode, FormatNode, MappingKind, Node, NodeKind, ScanNode, StageBlob};
 use super::splits::TaskSplits;
 use super::windows;
 use crate::around::AroundExec;
 use crate::exchange::reader::{BoundInput, ExchangeReaderExec, Kept, Mapping};
 use crate::forgetting::ForgettingExec;
+use crate::formats::{FormatOptions, FormatSource, Rejects};
 use crate::sink::{SinkSpec, WriteExec};
 use crate::stopping::{Stop, stoppable};
 use crate::stores::Pins;
@@ -158,30 +160,62 @@ impl InstanceDecoder<'_> {
 
     /// Puts the attempt's files into the scan before it is built, so that what it claims of its order is about them.
     fn decode_scan(&self, scan: &ScanNode, ctx: &PhysicalPlanDecodeContext<'_>) -> Result<Arc<dyn ExecutionPlan>> {
-        let mut node = protobuf::PhysicalPlanNode::decode(scan.plan.as_slice())
-            .map_err(|e| internal_datafusion_err!("a scan of a stage's plan is damaged: {e}"))?;
         let groups: Vec<FileGroup> = (0..scan.partitions)
             .map(|partition| FileGroup::new(self.inputs.splits.get(scan.index, partition).to_vec()))
             .collect();
-        let Some(conf) = scan_conf(&mut node) else {
-            return internal_err!("a scan of a stage's plan is of an unknown format");
-        };
-        conf.file_groups = groups.iter().map(TryInto::try_into).collect::<Result<Vec<_>>>()?;
-        let plan = node.try_into_physical_plan_with_context(ctx, self)?;
-        let Some(config) = file_scan(&plan) else {
-            return internal_err!("a scan of a stage's plan decoded to something else");
+        let config = match &scan.format {
+            Some(format) => self.decode_format(format, &groups, ctx)?,
+            None => self.decode_plan(&scan.plan, &groups, ctx)?,
         };
         let store = config.object_store_url.as_str();
         for file in groups.iter().flat_map(FileGroup::files) {
             self.inputs.pins.add(store, &file.object_meta);
         }
         // datafusion-proto drops entity tags and versions of files, and whether order matters: put ours back.
-        let config = FileScanConfigBuilder::from(config.clone())
+        let config = FileScanConfigBuilder::from(config)
             .with_file_groups(groups)
             .with_preserve_order(scan.preserve_order)
             .build();
         let scan: Arc<dyn ExecutionPlan> = DataSourceExec::from_data_source(config);
         Ok(if self.unbound { scan } else { Arc::new(AroundExec::naming(scan)) })
+    }
+
+    /// A scan by a reader of DataFusion.
+    fn decode_plan(
+        &self,
+        plan: &[u8],
+        groups: &[FileGroup],
+        ctx: &PhysicalPlanDecodeContext<'_>,
+    ) -> Result<FileScanConfig> {
+        let mut node = protobuf::PhysicalPlanNode::decode(plan)
+            .map_err(|e| internal_datafusion_err!("a scan of a stage's plan is damaged: {e}"))?;
+        let Some(conf) = scan_conf(&mut node) else {
+            return internal_err!("a scan of a stage's plan is of an unknown format");
+        };
+        conf.file_groups = groups.iter().map(TryInto::try_into).collect::<Result<Vec<_>>>()?;
+        let plan = node.try_into_physical_plan_with_context(ctx, self)?;
+        match file_scan(&plan) {
+            Some(config) => Ok(config.clone()),
+            None => internal_err!("a scan of a stage's plan decoded to something else"),
+        }
+    }
+
+    /// A scan by a reader of ours.
+    fn decode_format(
+        &self,
+        format: &FormatNode,
+        groups: &[FileGroup],
+        ctx: &PhysicalPlanDecodeContext<'_>,
+    ) -> Result<FileScanConfig> {
+        let options: FormatOptions = serde_json::from_str(&format.options)
+            .map_err(|e| internal_datafusion_err!("the options of a scan's format are damaged: {e}"))?;
+        let mut scan = protobuf::FileScanExecConf::decode(format.scan.as_slice())
+            .map_err(|e| internal_datafusion_err!("a scan of a stage's plan is damaged: {e}"))?;
+        scan.file_groups = groups.iter().map(TryInto::try_into).collect::<Result<Vec<_>>>()?;
+        let rejects = ctx.task_ctx().session_config().get_extension::<Rejects>();
+        let source = FormatSource::new(Arc::new(options), parse_table_schema_from_proto(&scan)?);
+        let source = source.with_rejects(rejects.as_deref().cloned());
+        parse_protobuf_file_scan_config(&scan, ctx, self, Arc::new(source))
     }
 
     fn decode_reader(

@@ -14,7 +14,8 @@ use datafusion::physical_expr::scalar_subquery::ScalarSubqueryExpr;
 use datafusion::physical_plan::limit::GlobalLimitExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use datafusion_proto::physical_plan::to_proto::{
-    serialize_partitioning, serialize_physical_expr_with_converter, serialize_physical_sort_exprs,
+    serialize_file_scan_config, serialize_partitioning, serialize_physical_expr_with_converter,
+    serialize_physical_sort_exprs,
 };
 use datafusion_proto::physical_plan::{
     DefaultPhysicalExtensionCodec, PhysicalExtensionCodec, PhysicalPlanDecodeContext, PhysicalPlanNodeExt,
@@ -26,13 +27,14 @@ use windrow_common::{ExchangeId, limits};
 
 use super::equalities::equality_to_message;
 use super::messages::{
-    ExchangeNode, ForgettingNode, MappingKind, Node, NodeKind, ReversedNode, ScanNode, Setting, StageBlob,
+    ExchangeNode, ForgettingNode, FormatNode, MappingKind, Node, NodeKind, ReversedNode, ScanNode, Setting, StageBlob,
 };
 use super::windows::{Written, check_windows, keep_ignore_nulls, turned_back};
 use crate::error::external;
 use crate::exchange::reader::{ExchangeReaderExec, Mapping};
 use crate::expression_depth;
 use crate::forgetting::ForgettingExec;
+use crate::formats::FormatSource;
 use crate::sink::WriteExec;
 
 /// A scalar subquery of the plan, and the exchange that will carry its value.
@@ -169,9 +171,6 @@ impl StageEncoder<'_> {
         config: &FileScanConfig,
         codec: &dyn PhysicalExtensionCodec,
     ) -> Result<Node> {
-        if config.file_compression_type.is_compressed() {
-            return not_impl_err!("compressed CSV and JSON files cannot be read yet; decompress them, or use Parquet");
-        }
         let partitions = plan.output_partitioning().partition_count();
         let index = {
             let mut state = self.state.borrow_mut();
@@ -181,16 +180,36 @@ impl StageEncoder<'_> {
         let stripped = FileScanConfigBuilder::from(config.clone())
             .with_file_groups(vec![FileGroup::default(); partitions])
             .build();
-        let leaf: Arc<dyn ExecutionPlan> = DataSourceExec::from_data_source(stripped);
-        let node = protobuf::PhysicalPlanNode::try_from_physical_plan_with_converter(leaf, codec, self)?;
+        let (plan, format) = match config.file_source().downcast_ref::<FormatSource>() {
+            Some(source) => (vec![], Some(self.encode_format(source, &stripped, codec)?)),
+            None => {
+                check_kept(config)?;
+                let leaf: Arc<dyn ExecutionPlan> = DataSourceExec::from_data_source(stripped);
+                let node = protobuf::PhysicalPlanNode::try_from_physical_plan_with_converter(leaf, codec, self)?;
+                (node.encode_to_vec(), None)
+            }
+        };
         Ok(Node {
             kind: Some(NodeKind::Scan(ScanNode {
                 index: index as u32,
                 partitions: partitions as u32,
-                plan: node.encode_to_vec(),
+                plan,
                 preserve_order: config.preserve_order,
+                format,
             })),
         })
+    }
+
+    fn encode_format(
+        &self,
+        source: &FormatSource,
+        scan: &FileScanConfig,
+        codec: &dyn PhysicalExtensionCodec,
+    ) -> Result<FormatNode> {
+        let options = serde_json::to_string(source.options())
+            .map_err(|e| internal_datafusion_err!("a format's options cannot be encoded: {e}"))?;
+        let scan = serialize_file_scan_config(scan, codec, self)?;
+        Ok(FormatNode { options, scan: scan.encode_to_vec() })
     }
 
     fn encode_reader(&self, reader: &ExchangeReaderExec, codec: &dyn PhysicalExtensionCodec) -> Result<Node> {
@@ -303,6 +322,14 @@ impl PhysicalProtoConverterExtension for StageEncoder<'_> {
         }
         Ok(node)
     }
+}
+
+/// Refuses scans by DataFusion's own readers that would not arrive as they are.
+fn check_kept(config: &FileScanConfig) -> Result<()> {
+    if config.file_compression_type.is_compressed() {
+        return not_impl_err!("compressed files cannot be read by this reader; use the table formats of this engine");
+    }
+    Ok(())
 }
 
 /// The file scan behind a leaf, if it is one.

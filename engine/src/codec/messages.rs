@@ -65,12 +65,26 @@ pub struct ScanNode {
     /// How many partitions it has.
     #[prost(uint32, tag = "2")]
     pub partitions: u32,
-    /// An encoded `PhysicalPlanNode` with empty file groups.
+    /// An encoded `PhysicalPlanNode` with empty file groups; empty if the files are read by a reader of ours.
     #[prost(bytes = "vec", tag = "3")]
     pub plan: Vec<u8>,
     /// Whether somebody relies on the order in which files and rows are read.
     #[prost(bool, tag = "4")]
     pub preserve_order: bool,
+    /// How files are read by a reader of ours.
+    #[prost(message, optional, tag = "5")]
+    pub format: Option<FormatNode>,
+}
+
+/// A scan by a reader of ours: everything that its format's options say, and everything that is common to all scans.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct FormatNode {
+    /// A [`crate::formats::FormatOptions`] as JSON.
+    #[prost(string, tag = "1")]
+    pub options: String,
+    /// An encoded `FileScanExecConf` with empty file groups.
+    #[prost(bytes = "vec", tag = "2")]
+    pub scan: Vec<u8>,
 }
 
 /// A reader of an exchange without its locations.

@@ -7,11 +7,12 @@ use datafusion::execution::session_state::SessionState;
 use futures::stream::TryStreamExt;
 use windrow_common::{Error, ErrorKind, Result};
 
+use super::format;
 use super::hive::{Inference, PartitionColumn};
 use super::listing::{self, Found, Wanted};
 use super::table::{FilesTable, Names, Parts};
-use super::{format, schema};
 use crate::error::classify;
+use crate::formats::compression::Compression;
 use crate::stores::{Location, file_name};
 
 /// What a table over files is to be.
@@ -40,7 +41,8 @@ pub async fn files_table(state: &SessionState, request: FilesRequest) -> Result<
         return Err(nothing_there(&request.locations));
     }
     let known = known_format(&request, &found)?;
-    let format = format::made(state, &known.name, &known.options)?;
+    let options: BTreeMap<String, String> = known.options.into_iter().collect();
+    let format = format::made(&known.name, &options)?;
     let files: Vec<&Found> =
         found.iter().filter(|file| is_named(&request, file) || known.names.include(&file.relative)).collect();
     let partition_columns = partition_columns(&request, declared, &files)?;
@@ -51,7 +53,7 @@ pub async fn files_table(state: &SessionState, request: FilesRequest) -> Result<
             let store_url = first.store_url()?;
             let store = state.runtime_env().object_store(&store_url).map_err(|e| classify(&e))?;
             let metas: Vec<_> = files.iter().map(|file| file.meta.clone()).collect();
-            let inferred = schema::infer(state, first.store(), &store, &format, &metas).await?;
+            let inferred = format.infer_schema(state, &store, &metas).await.map_err(|e| classify(&e))?;
             without(&inferred, &partition_columns)
         }
     };
@@ -61,7 +63,7 @@ pub async fn files_table(state: &SessionState, request: FilesRequest) -> Result<
         names: known.names,
         format,
         format_name: known.name,
-        options: known.options.into_iter().collect::<BTreeMap<_, _>>(),
+        options,
         file_schema,
         partition_columns,
     }))
@@ -112,8 +114,8 @@ fn known_format(request: &FilesRequest, found: &[Found]) -> Result<Known> {
     let told = || found.iter().find_map(|file| Some((file, format::of_path(&file.relative)?)));
     let Some(name) = &request.format else {
         let Some((_, (name, compression))) = told() else { return Err(unknown_format(request, found)) };
-        if !compression.is_empty() {
-            options.insert("format.compression".to_owned(), compression.to_owned());
+        if compression != Compression::None {
+            options.insert("compression".to_owned(), compression.name().to_owned());
         }
         for file in found.iter().filter(|file| !is_named(request, file)) {
             match format::of_path(&file.relative) {
@@ -121,24 +123,26 @@ fn known_format(request: &FilesRequest, found: &[Found]) -> Result<Known> {
                 _ => {}
             }
         }
-        return Ok(Known { name: name.to_owned(), options, names: Names::Of(name) });
+        return Ok(Known { name: name.to_owned(), options, names: Names::Of(name, compression) });
     };
-    let ours = found.iter().find_map(|file| {
+    let said = options.iter().find(|(key, _)| key.to_ascii_lowercase().trim_start_matches("format.") == "compression");
+    let said = said.and_then(|(_, value)| Compression::by_name(value));
+    let ours = |file: &Found| {
         let (told, compression) = format::of_path(&file.relative)?;
-        format::means(name, told).then_some((told, compression))
-    });
-    let says_compression = options.keys().any(|key| key.trim_start_matches("format.") == "compression");
-    if let Some((_, compression)) = ours
-        && !compression.is_empty()
-        && !says_compression
-    {
-        options.insert("format.compression".to_owned(), compression.to_owned());
-    }
-    let directory = !request.locations.iter().any(Location::is_pattern);
-    let names = match ours {
-        Some((told, _)) if directory => Names::Of(told),
-        _ => Names::All,
+        let fits = format::means(name, told) && said.is_none_or(|said| said == compression);
+        fits.then_some((told, compression))
     };
+    let directory = !request.locations.iter().any(Location::is_pattern);
+    let Some((told, compression)) = found.iter().find_map(ours) else {
+        return Ok(Known { name: name.clone(), options, names: Names::All });
+    };
+    if let Some(other) = found.iter().filter_map(|f| Some((f, ours(f)?))).find(|(_, of)| *of != (told, compression)) {
+        return Err(two_formats(request, &other.0.relative, name));
+    }
+    if compression != Compression::None && said.is_none() {
+        options.insert("compression".to_owned(), compression.name().to_owned());
+    }
+    let names = if directory { Names::Of(told, compression) } else { Names::All };
     Ok(Known { name: name.clone(), options, names })
 }
 

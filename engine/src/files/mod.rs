@@ -9,7 +9,6 @@ mod factory;
 mod format;
 mod hive;
 mod listing;
-mod schema;
 mod splits;
 mod statistics;
 mod table;

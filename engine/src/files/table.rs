@@ -32,6 +32,7 @@ use super::listing::{self, Found, Wanted};
 use super::splits::{Cuts, share_out};
 use super::{format, statistics};
 use crate::error::{classify, external};
+use crate::formats::compression::Compression;
 use crate::stores::{Location, file_name};
 
 /// A table over files.
@@ -69,8 +70,8 @@ pub struct FilesTable {
 pub enum Names {
     /// All.
     All,
-    /// Those whose name tells this format.
-    Of(&'static str),
+    /// Those whose name tells this format and this compression.
+    Of(&'static str, Compression),
 }
 
 impl Names {
@@ -78,7 +79,7 @@ impl Names {
     pub fn include(&self, path: &str) -> bool {
         match self {
             Names::All => true,
-            Names::Of(format) => format::of_path(path).is_some_and(|(found, _)| found == *format),
+            Names::Of(format, compression) => format::of_path(path) == Some((*format, *compression)),
         }
     }
 }

@@ -44,6 +44,8 @@ pub enum Spread {
 /// The session's settings, changed for the given spread.
 pub fn settings_for(base: &ConfigOptions, spread: Spread) -> ConfigOptions {
     let mut config = base.clone();
+    // Our tables have shared their files out already.
+    config.optimizer.repartition_file_scans = false;
     match spread {
         Spread::OneTask { cores } => {
             config.execution.target_partitions = cores;

@@ -1,0 +1,5 @@
+//! CSV and TSV: what a file's columns are, and opening one.
+
+pub mod header;
+pub mod inference;
+pub mod parser;

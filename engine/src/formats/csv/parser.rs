@@ -1,0 +1,187 @@
+//! Records of a CSV file to batches, by arrow-csv's decoder: only the columns that are wanted, found by the names in the
+//! file's header.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
+use arrow::csv::ReaderBuilder;
+use arrow::csv::reader::{Decoder, Format};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::error::ArrowError;
+
+use crate::formats::text::bad_row::shown;
+use crate::formats::text::parser::RowParser;
+
+/// Fields that a decoder makes room for at once; it bounds the rows of a batch of very wide tables.
+const MAX_FIELDS: usize = 1 << 20;
+
+/// What a file's fields are, and which are wanted.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    /// All fields of a record; those that are not wanted are text.
+    fields: SchemaRef,
+    /// The fields that are wanted, in their order in the file.
+    parsed: Vec<usize>,
+    /// For each column wanted its place among `parsed`; none if the file does not have it.
+    sources: Vec<Option<usize>>,
+    /// The columns wanted.
+    wanted: SchemaRef,
+}
+
+impl Layout {
+    /// A file with fields of these names; `wanted` are columns and the places of their fields in a record.
+    pub fn new(names: &[String], wanted: &SchemaRef, places: &[Option<usize>]) -> Self {
+        let mut fields: Vec<Field> = names.iter().map(|name| Field::new(name, DataType::Utf8, true)).collect();
+        let mut parsed: Vec<usize> = places.iter().flatten().copied().collect();
+        parsed.sort_unstable();
+        parsed.dedup();
+        for (column, place) in wanted.fields().iter().zip(places) {
+            if let Some(place) = place {
+                // Whether there may be nulls is checked when the batch is put together.
+                fields[*place] = column.as_ref().clone().with_nullable(true);
+            }
+        }
+        let sources = places.iter().map(|place| place.and_then(|place| parsed.binary_search(&place).ok())).collect();
+        Self { fields: Arc::new(Schema::new(fields)), parsed, sources, wanted: Arc::clone(wanted) }
+    }
+
+    fn arrange(&self, parsed: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+        let rows = parsed.num_rows();
+        let column = |(source, field): (&Option<usize>, &Arc<Field>)| -> ArrayRef {
+            match source {
+                Some(source) => Arc::clone(parsed.column(*source)),
+                None => new_null_array(field.data_type(), rows),
+            }
+        };
+        let columns = self.sources.iter().zip(self.wanted.fields()).map(column).collect();
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        RecordBatch::try_new_with_options(Arc::clone(&self.wanted), columns, &options)
+    }
+}
+
+/// Parses CSV.
+#[derive(Debug)]
+pub struct CsvParser {
+    format: Format,
+    terminator: u8,
+    /// Stands for a quote where there is none; the decoder must not get to see it.
+    forbidden: Option<u8>,
+    layout: Layout,
+    batch_size: usize,
+    decoder: Decoder,
+}
+
+impl CsvParser {
+    /// Parses records that end with the byte `terminator` and in which `forbidden` is not text.
+    pub fn new(
+        format: Format,
+        terminator: u8,
+        forbidden: Option<u8>,
+        layout: Layout,
+        batch_size: usize,
+    ) -> Result<Self, ArrowError> {
+        let most = (MAX_FIELDS / layout.fields.fields().len().max(1)).max(1);
+        let batch_size = batch_size.clamp(1, most);
+        let decoder = ready(&format, terminator, &layout.fields, &layout.parsed, batch_size)?;
+        Ok(Self { format, terminator, forbidden, layout, batch_size, decoder })
+    }
+
+    /// The fields of a single record as text, if that is what is there.
+    fn texts(&self, record: &[u8]) -> Result<RecordBatch, ArrowError> {
+        let names = self.layout.fields.fields();
+        let texts: Vec<Field> = names.iter().map(|field| Field::new(field.name(), DataType::Utf8, true)).collect();
+        let all: Vec<usize> = (0..texts.len()).collect();
+        self.single(record, Arc::new(Schema::new(texts)), &all)
+    }
+
+    fn single(&self, record: &[u8], fields: SchemaRef, parsed: &[usize]) -> Result<RecordBatch, ArrowError> {
+        let mut decoder = ready(&self.format, self.terminator, &fields, parsed, 1)?;
+        let read = decoder.decode(record)?;
+        if read < record.len() {
+            decoder.decode(&[])?;
+        }
+        decoder.flush()?.ok_or_else(|| ArrowError::CsvError("there is no record".into()))
+    }
+
+    /// The first column whose value cannot be read, and the value.
+    fn bad_field(&self, record: &[u8]) -> Option<String> {
+        let texts = self.texts(record).ok()?;
+        for place in &self.layout.parsed {
+            let field = self.layout.fields.field(*place);
+            if self.single(record, Arc::clone(&self.layout.fields), &[*place]).is_err() {
+                let column = texts.column(*place);
+                let values = column.as_any().downcast_ref::<arrow::array::StringArray>()?;
+                let value = if arrow::array::Array::is_null(values, 0) { "" } else { values.value(0) };
+                let (value, name) = (shown(value.as_bytes()), field.name());
+                return Some(format!("{value} in column '{name}' is not of type {}", field.data_type()));
+            }
+        }
+        None
+    }
+
+    /// The first column that is missing and may not be.
+    fn missing(&self, record: &[u8]) -> Option<String> {
+        let parsed = self.single(record, Arc::clone(&self.layout.fields), &self.layout.parsed).ok()?;
+        let required = self.layout.wanted.fields().iter().zip(&self.layout.sources).find(|(field, source)| {
+            let null = source.is_none_or(|source| parsed.column(source).null_count() > 0);
+            !field.is_nullable() && null
+        });
+        required.map(|(field, _)| format!("column '{}' has no value and may not be null", field.name()))
+    }
+}
+
+impl RowParser for CsvParser {
+    fn decode(&mut self, bytes: &[u8]) -> Result<usize, ArrowError> {
+        if self.forbidden.is_some_and(|byte| memchr::memchr(byte, bytes).is_some()) {
+            return Err(ArrowError::CsvError("a byte is not text".into()));
+        }
+        self.decoder.decode(bytes)
+    }
+
+    fn is_full(&self) -> bool {
+        self.decoder.capacity() == 0
+    }
+
+    fn flush(&mut self) -> Result<Option<RecordBatch>, ArrowError> {
+        self.decoder.flush()?.map(|parsed| self.layout.arrange(&parsed)).transpose()
+    }
+
+    fn reset(&mut self, records: Option<usize>) -> Result<(), ArrowError> {
+        let rows = records.unwrap_or(self.batch_size).clamp(1, self.batch_size);
+        self.decoder = ready(&self.format, self.terminator, &self.layout.fields, &self.layout.parsed, rows)?;
+        Ok(())
+    }
+
+    fn reason(&mut self, record: &[u8], error: &ArrowError) -> String {
+        if let Err(invalid) = std::str::from_utf8(record) {
+            let byte = record[invalid.valid_up_to()];
+            return format!("its byte {} (0x{byte:02x}) is not valid text", invalid.valid_up_to());
+        }
+        if let Some(reason) = self.bad_field(record).or_else(|| self.missing(record)) {
+            return reason;
+        }
+        let text = error.to_string();
+        match text.split_once("expected ") {
+            Some((_, counts)) if text.contains("number of fields") => match counts.split_once(" got ") {
+                Some((expected, got)) => format!("it has {got} fields and not {expected}"),
+                None => format!("it has a wrong number of fields; expected are {counts}"),
+            },
+            _ => text,
+        }
+    }
+}
+
+fn ready(
+    format: &Format,
+    terminator: u8,
+    fields: &SchemaRef,
+    parsed: &[usize],
+    rows: usize,
+) -> Result<Decoder, ArrowError> {
+    let builder = ReaderBuilder::new(Arc::clone(fields)).with_format(format.clone());
+    let mut decoder = builder.with_projection(parsed.to_vec()).with_batch_size(rows).build_decoder();
+    // An empty line, which is no record: a byte order mark is taken for one at the very beginning only, and these records
+    // may be from anywhere in the file.
+    decoder.decode(&[terminator])?;
+    Ok(decoder)
+}

@@ -1,0 +1,4 @@
+//! Lines of JSON: what the members of a file's objects are, and parsing them.
+
+pub mod inference;
+pub mod parser;
