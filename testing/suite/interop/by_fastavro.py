@@ -99,28 +99,20 @@ def write(suite):
         one(suite, f"fastavro_{codec}", *simple(3000), codec=codec)
     one(suite, "fastavro_many_blocks", *simple(5000), sync_interval=100, copies=("avro",))
     one(suite, "fastavro_no_rows", *simple(0))
-    schema, _, _ = types()
-    identifiers = [uuid.UUID(int=i) for i in (1, 2**128 - 1)]
-    named = {"type": "record", "name": "ids", "fields": [field("id", logical("string", "uuid"))]}
-    texts = pa.table({"id": pa.array([str(one_) for one_ in identifiers])})
-    with_uuid(suite, named, identifiers, texts)
-    recursive_free_unions(suite)
+    with_uuid(suite)
+    null_last(suite)
     evolving(suite)
 
 
-def with_uuid(suite, schema, identifiers, texts):
-    """UUIDs are texts in Avro, and 16 bytes to those who know better: so they are compared as texts."""
-    name = "fastavro_uuid"
-    with open(suite.place(name) / "data.avro", "wb") as out:
-        fastavro.writer(out, fastavro.parse_schema(schema), [{"id": one_} for one_ in identifiers])
-    query = "SELECT CASE WHEN arrow_typeof(id) LIKE '%Binary%' THEN encode(id, 'hex') ELSE CAST(id AS VARCHAR) END AS id"
-    del query
-    bytes_ = pa.table({"id": pa.array([one_.bytes for one_ in identifiers], pa.binary(16))})
-    del texts
-    suite.add(name, "avro", "data.avro", bytes_)
+def with_uuid(suite):
+    """UUIDs are texts in Avro, and 16 bytes to those who know better."""
+    identifiers = [uuid.UUID(int=i) for i in (1, 2**128 - 1)]
+    schema = {"type": "record", "name": "ids", "fields": [field("id", logical("string", "uuid"))]}
+    table = pa.table({"id": pa.array([one_.bytes for one_ in identifiers], pa.binary(16))})
+    one(suite, "fastavro_uuid", schema, [{"id": one_} for one_ in identifiers], table)
 
 
-def recursive_free_unions(suite):
+def null_last(suite):
     """NULL may be the second of a union, and fields may have defaults and documentation."""
     fields = [
         {"name": "a", "type": ["long", "null"], "default": 7, "doc": "what it is"},

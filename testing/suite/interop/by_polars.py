@@ -62,8 +62,8 @@ def write(suite):
         frame.write_parquet(suite.place(full) / "data.parquet")
         suite.add(full, "parquet", "data.parquet", frame.to_arrow(), copies=("parquet", "arrow") if name != "no_rows" else ())
         for codec in ("uncompressed", "lz4", "zstd"):
-            ipc(suite, f"polars_arrow_{name}_{codec}", frame, "arrow", frame.write_ipc, codec)
-            ipc(suite, f"polars_arrows_{name}_{codec}", frame, "arrows", frame.write_ipc_stream, codec)
+            ipc(suite, f"polars_arrow_{name}_{codec}", frame, "arrow", codec)
+            ipc(suite, f"polars_arrows_{name}_{codec}", frame, "arrows", codec)
     for codec in ("uncompressed", "snappy", "gzip", "brotli", "zstd", "lz4"):
         name = f"polars_parquet_{codec}"
         simple().write_parquet(suite.place(name) / "data.parquet", compression=codec, row_group_size=11, data_page_size=64)
@@ -73,8 +73,7 @@ def write(suite):
     partitioned(suite)
 
 
-def ipc(suite, name, frame, extension, begin, codec):
-    del begin
+def ipc(suite, name, frame, extension, codec):
     path = f"data.{extension}"
     target = suite.place(name) / path
     write = frame.write_ipc if extension == "arrow" else frame.write_ipc_stream
