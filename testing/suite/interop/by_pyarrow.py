@@ -32,6 +32,7 @@ def parquet_types(suite):
     one(suite, "pyarrow_parquet_numbers", tables.numbers(), ALL)
     one(suite, "pyarrow_parquet_texts", tables.texts(), ALL)
     one(suite, "pyarrow_parquet_dates", tables.dates(), ALL)
+    one(suite, "pyarrow_parquet_offset", tables.offset())
     one(suite, "pyarrow_parquet_nested", tables.nested(), ALL)
     one(suite, "pyarrow_parquet_simple", tables.simple(), (*ALL, "csv", "tsv", "json", "avro"))
     # Without the copy of the Arrow schema, as writers that are not Arrow's write it: types are those of Parquet.

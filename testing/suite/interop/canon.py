@@ -11,7 +11,8 @@ A row is an object of JSON on one line; rows are sorted as texts. What values be
     maps                  arrays of {"key": …, "value": …} in the order of the map
 
 Formats of text do not tell numbers, dates and texts apart, and readers guess. Their rows are compared `loose`: texts that
-are numbers or timestamps become them first, and NULL is an empty text.
+are numbers or timestamps become them first, midnight is its date, NULL is an empty text, maps with keys that are texts are
+objects.
 """
 
 import datetime
@@ -78,7 +79,8 @@ def values(array):
     if isinstance(type_, pa.BaseExtensionType):
         return values(array.storage)
     if kinds.is_dictionary(type_):
-        return values(array.dictionary_decode())
+        words = values(array.dictionary)
+        return mapped(array.indices.to_pylist(), lambda index: words[index])
     if kinds.is_struct(type_):
         columns = [(field.name, values(array.field(i))) for i, field in enumerate(type_)]
         valid = array.is_valid().to_pylist()
@@ -140,11 +142,16 @@ def loosened(value):
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list):
+        if value and all(isinstance(one, dict) and set(one) == {"key", "value"} for one in value):
+            # A map is an object in JSON.
+            return {one["key"]: loosened(one["value"]) for one in value}
         return [loosened(one) for one in value]
     if isinstance(value, dict):
         return {name: loosened(one) for name, one in value.items()}
     if match := TIMESTAMP.fullmatch(value):
         date, time, part, zone = match.groups()
+        if time == "00:00:00" and not (part or "").strip(".0") and not zone:
+            return date
         return f"{date}T{time}{(part or '').rstrip('0').rstrip('.')}{'Z' if zone else ''}"
     if match := TIME.fullmatch(value):
         return match[1] + (match[2] or "").rstrip("0").rstrip(".")

@@ -1,5 +1,8 @@
 """How others read what Windrow has written: each gives the rows of some files as an Arrow table."""
 
+import uuid
+
+import canon
 import duckdb
 import fastavro
 import polars as pl
@@ -42,13 +45,25 @@ def duckdb_rows(sql, files, expected):
     connection.sql("SET TimeZone = 'UTC'")
     columns = ", ".join('"' + name.replace('"', '""') + '"' for name in expected["columns"])
     paths = "[" + ", ".join(f"'{path}'" for path in files) + "]"
-    return connection.sql(f"SELECT {columns} FROM {sql.format(paths)}").to_arrow_table()
+    table = connection.sql(f"SELECT {columns} FROM {sql.format(paths)}").to_arrow_table()
+    for i, field in enumerate(table.schema):
+        if expected.get("kinds", {}).get(field.name) == "binary" and canon.kind(field.type) == "text":
+            # It shows 16 bytes that are said to be a UUID as text.
+            texts = table[field.name].to_pylist()
+            identifiers = [None if text is None else uuid.UUID(text).bytes for text in texts]
+            table = table.set_column(i, field.name, pa.array(identifiers, pa.binary(16)))
+    return table
 
 
 def polars_rows(read):
     def rows(files, expected):
         frames = [read(path, expected["columns"]).select(expected["columns"]) for path in files]
-        return together(frame.to_arrow() for frame in frames)
+        table = together(frame.to_arrow() for frame in frames)
+        for i, field in enumerate(table.schema):
+            if expected.get("kinds", {}).get(field.name) == "date" and pa.types.is_timestamp(field.type):
+                # Dates of 64 bits are timestamps to it.
+                table = table.set_column(i, field.name, table[field.name].cast(pa.date32()))
+        return table
 
     return rows
 
@@ -83,6 +98,11 @@ def fastavro_rows(files, expected):
         with open(path, "rb") as source:
             records += list(fastavro.reader(source))
     columns = {name: [record[name] for record in records] for name in expected["columns"]}
+    for name, column in columns.items():
+        if expected.get("kinds", {}).get(name, "").startswith("map<"):
+            columns[name] = [
+                None if value is None else [{"key": key, "value": item} for key, item in value.items()] for value in column
+            ]
     # Python's decimals lose no digits, and Arrow finds the type of the widest.
     return pa.table({name: pa.array(column) for name, column in columns.items()})
 
@@ -93,7 +113,7 @@ READERS = {
         ("duckdb", duckdb_read("read_parquet({}, union_by_name = true, hive_partitioning = false)")),
         ("polars", polars_rows(lambda path, columns: pl.read_parquet(path, columns=columns, hive_partitioning=False, glob=False))),
     ],
-    "arrow": [("pyarrow", pyarrow_ipc(pa.ipc.open_file)), ("polars", polars_rows(lambda path, columns: pl.read_ipc(path, columns=columns, memory_map=False)))],
+    "arrow": [("pyarrow", pyarrow_ipc(pa.ipc.open_file)), ("polars", polars_rows(lambda path, columns: pl.read_ipc(path, columns=columns)))],
     "arrows": [("pyarrow", pyarrow_ipc(pa.ipc.open_stream)), ("polars", polars_rows(lambda path, columns: pl.read_ipc_stream(path, columns=columns)))],
     "csv": [
         ("pyarrow", pyarrow_csv(",")),
@@ -120,8 +140,8 @@ def of(format_):
 
 # What readers do not know, by words of kinds: columns of these are not compared.
 UNKNOWN = {
-    # Its decimals have 38 digits.
-    "duckdb": ("decimal(76",),
+    # Decimals have 38 digits there; durations are read from Parquet as numbers.
+    "duckdb": ("decimal(76", "duration"),
     "polars": ("decimal(76",),
 }
 

@@ -73,8 +73,12 @@ def dates():
         columns[f"timestamp_{unit}"] = moments(unit)
         columns[f"utc_{unit}"] = moments(unit, "UTC")
     columns["berlin"] = moments("us", "Europe/Berlin")
-    columns["offset"] = moments("ns", "+05:30")
     return pa.table(columns)
+
+
+def offset():
+    """A zone without a name."""
+    return pa.table({"offset": moments("ns", "+05:30")})
 
 
 def nested():
