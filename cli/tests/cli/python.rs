@@ -9,24 +9,24 @@ const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cli/clients/fli
 const QUERIES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tpch/queries");
 const IMPORTS: &str = "import adbc_driver_flightsql, adbc_driver_manager, pandas, polars, pyarrow";
 
-/// A Python with everything that `clients/requirements.txt` names. `WINDROW_PYTHON` says which it is, and must be right
+/// A Python that can do these imports, which `requirements` lists. `WINDROW_PYTHON` says which it is, and must be right
 /// then: that is how CI makes sure that nothing is skipped.
-fn python() -> Option<String> {
+pub fn python(imports: &str, requirements: &str) -> Option<String> {
     let named = std::env::var("WINDROW_PYTHON").ok();
     let python = named.clone().unwrap_or_else(|| "python3".to_owned());
-    let output = match Command::new(&python).args(["-c", IMPORTS]).output() {
+    let output = match Command::new(&python).args(["-c", imports]).output() {
         Ok(output) if output.status.success() => return Some(python),
         Ok(output) => String::from_utf8_lossy(&output.stderr).lines().last().unwrap_or_default().to_owned(),
         Err(error) => error.to_string(),
     };
     assert!(named.is_none(), "WINDROW_PYTHON={python} cannot be used: {output}");
-    println!("skipped, because {python} lacks what cli/tests/cli/clients/requirements.txt names: {output}");
+    println!("skipped, because {python} lacks what {requirements} names: {output}");
     None
 }
 
 #[test]
 fn adbc_pandas_and_polars_work() {
-    let Some(python) = python() else { return };
+    let Some(python) = python(IMPORTS, "cli/tests/cli/clients/requirements.txt") else { return };
     let cluster = Cluster::start(2, 1, &[]);
     let output =
         Command::new("timeout").args(["600", &python, SCRIPT, cluster.url(), &data("0.1"), QUERIES]).output().unwrap();

@@ -25,6 +25,11 @@ pub fn windrow_in(temporary: &Path, arguments: &[&str]) -> Output {
     bounded(arguments).env("TMPDIR", temporary).output().unwrap()
 }
 
+/// The same with these variables in its environment.
+pub fn windrow_with(environment: &[(&str, &str)], arguments: &[&str]) -> Output {
+    bounded(arguments).envs(environment.iter().copied()).output().unwrap()
+}
+
 fn bounded(arguments: &[&str]) -> Command {
     let mut command = Command::new("timeout");
     command.args([PATIENCE, env!("CARGO_BIN_EXE_windrow")]).args(arguments);
