@@ -1,10 +1,12 @@
 //! `windrow clean`: takes away what writers that died have left behind.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 use windrow::CleanReport;
 use windrow_common::Result;
+use windrow_common::config::{STORES_VARIABLE, StoreAccess};
 
 use crate::duration;
 use crate::interrupt::Interrupt;
@@ -19,6 +21,9 @@ pub struct CleanCommand {
     /// Leave alone what a write without a decision has staged, until all of it is this old: the write may be under way
     #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = duration::parse)]
     pub older_than: Duration,
+    /// File that says how object stores are reached; without it, the environment does
+    #[arg(long, value_name = "FILE", env = STORES_VARIABLE)]
+    pub stores: Option<PathBuf>,
     /// Say what would be done, and do nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -28,7 +33,8 @@ impl CleanCommand {
     /// Cleans up. Nothing that readers see is ever removed.
     pub async fn run(self) -> Result<()> {
         let mut interrupt = Interrupt::listen()?;
-        let cleaning = windrow::clean(&self.location, self.older_than, self.dry_run);
+        let access = StoreAccess { file: self.stores.clone(), allow: vec![] };
+        let cleaning = windrow::clean(&self.location, self.older_than, self.dry_run, &access);
         let report = interrupt.or_cancelled(cleaning).await?;
         print(&told(&report, self.dry_run))
     }

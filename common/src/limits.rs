@@ -68,6 +68,8 @@ pub const STORE_BACKOFF: Duration = Duration::from_millis(100);
 pub const STORE_BACKOFF_MAX: Duration = Duration::from_secs(15);
 /// How long a request to an object store is tried again at all.
 pub const STORE_RETRY_TIMEOUT: Duration = Duration::from_secs(180);
+/// Bytes of malformed rows that one task may leave out and keep for a `rejects` location.
+pub const MAX_REJECTED_BYTES: usize = 64 << 20;
 /// Ranges of one file that one reader reads at once.
 pub const STORE_RANGES_AT_ONCE: usize = 10;
 /// Bytes between two ranges that are rather read than asked around: a request costs more.

@@ -14,6 +14,7 @@ pub mod formats;
 pub mod frame;
 mod operator;
 pub mod plan;
+mod rejects;
 pub mod runtime;
 pub mod scalar;
 mod scanned_files;

@@ -18,7 +18,7 @@ use datafusion::physical_plan::repartition::BatchPartitioner;
 use datafusion::prelude::SessionConfig;
 use tokio_util::sync::CancellationToken;
 use windrow_common::{
-    AttemptId, BlobHash, Error, ExchangeId, ExchangeKind, Location, OperatorMetrics, ReadMode, Result,
+    AttemptId, BlobHash, Error, ExchangeId, ExchangeKind, Location, OperatorMetrics, ReadMode, Result, TaskId,
 };
 
 use crate::around::AroundExec;
@@ -27,7 +27,8 @@ use crate::codec::{AttemptInputs, StageDecoder, StageInstance};
 use crate::error::classify;
 use crate::exchange::ExchangeSource;
 use crate::exchange::reader::BoundInput;
-use crate::formats::ROWS_REJECTED;
+use crate::formats::{ROWS_REJECTED, Rejects};
+use crate::rejects::AttemptRejects;
 use crate::scalar::scalar_value;
 use crate::session::settings::WindrowOptions;
 use crate::sink::{AttemptContext, WriteExec};
@@ -100,6 +101,8 @@ impl StageRuntime {
         let state = self.state(&decoder)?;
         let mut config = state.config().clone();
         config.set_extension(Arc::new(AttemptContext { attempt: spec.attempt, stores: Arc::clone(&self.stores) }));
+        let rejects = Arc::new(AttemptRejects::default());
+        config.set_extension(Arc::new(Rejects(Arc::clone(&rejects) as _)));
         let pins = Arc::new(Pins::default());
         let stores = PinnedStores::new(Arc::clone(&self.stores) as _, Arc::clone(&pins));
         let runtime = RuntimeEnvBuilder::from_runtime_env(&self.base)
@@ -127,7 +130,8 @@ impl StageRuntime {
             }
         }
         let instance = decoder.instantiate(&context, &inputs, false).map_err(|e| classify(&e))?;
-        Ok(Attempt { instance, context: Arc::new(context), stop: inputs.stop })
+        let stores = Arc::clone(&self.stores);
+        Ok(Attempt { instance, context: Arc::new(context), stop: inputs.stop, rejects, stores })
     }
 
     /// The functions and settings under which a plan was made. Plans made under the same settings share them.
@@ -199,6 +203,8 @@ pub struct Attempt {
     instance: StageInstance,
     context: Arc<TaskContext>,
     stop: Stop,
+    rejects: Arc<AttemptRejects>,
+    stores: Arc<Stores>,
 }
 
 impl Attempt {
@@ -228,6 +234,12 @@ impl Attempt {
             pending.extend(plan.children().into_iter().rev());
         }
         operators
+    }
+
+    /// Writes the malformed rows that its scans have left out where their tables want them. To be called when all
+    /// partitions have ended.
+    pub async fn store_rejects(&self, task: TaskId) -> Result<()> {
+        self.rejects.store(&self.stores, task).await
     }
 
     /// Malformed rows that its scans have left out so far.

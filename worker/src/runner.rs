@@ -132,6 +132,7 @@ impl Runner {
         let attempt = Arc::new(self.prepare(&assignment, &blob, &fetched, stop)?);
         let writer = self.store.writer(assignment.task.job, assignment.attempt, assignment.output_partitions)?;
         let writer = run_partitions(attempt.clone(), &assignment, writer, stop).await?;
+        unless(stop, attempt.store_rejects(assignment.task)).await?;
         let summary = unless(stop, writer.finish()).await?;
         let mut output = OutputReport {
             partitions: summary.partitions,

@@ -1,5 +1,6 @@
 //! Tables over files that are there already: `CREATE EXTERNAL TABLE`.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use datafusion::catalog::TableProvider;
@@ -28,7 +29,7 @@ impl EngineSession {
         let request = FilesRequest {
             locations: locations.collect::<Result<_>>().map_err(|e| e.context(format!("LOCATION of table {name}")))?,
             format: Some(create.file_type.to_uppercase()),
-            options: create.options.clone(),
+            options: self.located_options(&create.options)?,
             schema: Some(Arc::clone(create.schema.inner())),
             partition_columns: Some(create.table_partition_cols.clone()).filter(|columns| !columns.is_empty()),
             name: name.to_string(),
@@ -41,6 +42,20 @@ impl EngineSession {
         table.check_order()?;
         self.register(&name, Arc::new(table), create.or_replace)?;
         done(vec![])
+    }
+
+    /// Where rejected rows go is a place like any other: it must be allowed, and mean the same to every worker.
+    fn located_options(&self, options: &HashMap<String, String>) -> Result<HashMap<String, String>> {
+        let mut options = options.clone();
+        let is_place = |key: &str| key.to_ascii_lowercase().trim_start_matches("format.") == "rejects";
+        for (_, place) in options.iter_mut().filter(|(key, _)| is_place(key)) {
+            let location = self.engine.stores.locate(place, &base_directory()?)?;
+            if location.is_pattern() {
+                return Err(Error::user(format!("rejects '{location}' is a pattern; name a directory")));
+            }
+            *place = location.url();
+        }
+        Ok(options)
     }
 
     /// A table over the files of a directory that we wrote.

@@ -35,7 +35,12 @@ pub struct WritePlan {
 pub fn copy(engine: &Engine, copy: CopyTo, context: &PlanContext) -> Result<WritePlan> {
     let name = FormatName::of_statement(&copy.file_type.get_ext())?;
     let target = Target::parse(&copy.output_url, &base_directory()?)?;
-    engine.stores.locate(&target.text()?, &base_directory()?)?;
+    engine.stores.locate(&copy.output_url, &base_directory()?)?;
+    if matches!(target.location, Location::Url(_)) && copy.output_url.contains('%') {
+        let text =
+            format!("'{}': names in stores are taken as they stand, and new ones may not have a '%'", copy.output_url);
+        return Err(Error::user(text));
+    }
     let mut format = Format::of(name);
     if let Some(file) = target.file.filter(|_| name.is_text()) {
         format.set_compression(file.compression);

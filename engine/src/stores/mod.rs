@@ -19,14 +19,15 @@ mod pinned;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io::Write;
 use std::path::Path as FilePath;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use datafusion::common::DataFusionError;
 use datafusion::execution::object_store::ObjectStoreRegistry;
-use object_store::ObjectStore;
 use object_store::multipart::MultipartStore;
 use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
 use tokio::runtime::Handle;
 use url::Url;
 use windrow_common::config::StoreAccess;
@@ -37,7 +38,7 @@ pub use config::StoresConfig;
 pub use location::{Location, file_name};
 pub use pinned::{PinnedStores, Pins, stamped};
 
-use crate::error::external;
+use crate::error::{classify_store, external};
 use crate::sink::VisibleStore;
 use client::Client;
 
@@ -125,6 +126,24 @@ impl Stores {
         Ok(self.entry(store)?.visible)
     }
 
+    /// Writes a file below a place, over what is there. Nobody sees a part of it.
+    pub async fn put(&self, place: &Location, name: &str, contents: Vec<u8>) -> Result<()> {
+        if place.is_local() {
+            let path = std::path::PathBuf::from(format!("/{}/{name}", place.path()));
+            let shown = path.display().to_string();
+            let written = tokio::task::spawn_blocking(move || write_local(&path, &contents)).await;
+            let written = written.map_err(|e| Error::internal(format!("writing '{shown}' stopped short: {e}")))?;
+            return written.map_err(|e| Error::io(format!("cannot write '{shown}': {e}")));
+        }
+        let Client { objects, uploads: Some(_) } = self.entry(place.store())?.client else {
+            return Err(Error::new(ErrorKind::Unsupported, format!("'{place}': nothing can be written there")));
+        };
+        let path = place.path().parts().chain(Path::from(name).parts()).collect::<Path>();
+        let put = objects.put(&path, contents.into()).await;
+        put.map(drop)
+            .map_err(|e| classify_store(&e).context(format!("cannot write '{}'", file_name(place.store(), &path))))
+    }
+
     fn entry(&self, store: &str) -> Result<Entry> {
         if let Some(entry) = self.lock().get(store) {
             return Ok(entry.clone());
@@ -160,6 +179,15 @@ impl ObjectStoreRegistry for Stores {
         }
         self.visible(&key).map_err(external)
     }
+}
+
+fn write_local(path: &FilePath, contents: &[u8]) -> std::io::Result<()> {
+    let directory = path.parent().unwrap_or(FilePath::new("/"));
+    std::fs::create_dir_all(directory)?;
+    let mut file = tempfile::NamedTempFile::with_prefix_in(".", directory)?;
+    file.write_all(contents)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map(drop).map_err(|e| e.error)
 }
 
 /// Scheme and authority, without a password.

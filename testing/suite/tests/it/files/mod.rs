@@ -2,6 +2,7 @@
 
 mod paths;
 mod pinned;
+mod rejects;
 
 use std::path::Path;
 use std::sync::Arc;
