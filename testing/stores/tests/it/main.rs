@@ -1,5 +1,7 @@
 //! The servers as clients see them: those of `object_store`, and bytes on a socket where these would hide something.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod binary;
 mod clients;
 mod conformance;
