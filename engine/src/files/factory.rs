@@ -182,6 +182,8 @@ fn partition_columns(
         (Some(names), _) => names,
         // Declared columns say all there is.
         (None, Some(_)) => return Ok(vec![]),
+        // A pattern may mean files of several partitionings: then these are no columns.
+        (None, None) if request.locations.iter().any(Location::is_pattern) => return Ok(inferred().unwrap_or_default()),
         (None, None) => return inferred(),
     };
     if names.is_empty() {

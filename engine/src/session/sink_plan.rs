@@ -90,6 +90,7 @@ pub fn create_table_as(
     let spec = new_spec(engine, &table, options, partition_by, directory, context)?;
     // Before there is a directory.
     spec.check_schema(&columns)?;
+    super::table_format::check_readable(&spec.format)?;
     make_directory(&spec)?;
     write_plan(Arc::unwrap_or_clone(create.input), spec, Some(table))
 }

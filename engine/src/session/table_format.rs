@@ -15,6 +15,7 @@ use windrow_common::{Error, ErrorKind, Result};
 
 use crate::exchange::outward::outward_schema;
 use crate::files::FilesTable;
+use crate::sink::format::TimeFormats;
 use crate::sink::{Compression, Format, FormatName, SinkOptions, SinkSpec};
 
 /// Where the rows of a table lie, and as what.
@@ -165,24 +166,27 @@ pub(super) fn reading_options(format: &Format) -> Vec<(String, String)> {
         options.push(("has_header", csv.header.to_string()));
         options.push(("delimiter", sign(csv.delimiter)));
         options.push(("quote", sign(csv.quote)));
-        options.push(("double_quote", csv.double_quote.to_string()));
-        options.push(("newlines_in_values", "true".to_owned()));
         options.extend(csv.escape.map(|escape| ("escape", sign(escape))));
         if !csv.null_value.is_empty() {
             options.push(("null_value", csv.null_value.clone()));
-            options.push(("null_regex", pattern_of(&csv.null_value)));
         }
-        let times = &csv.times;
-        let formats = [
-            ("date_format", &times.date),
-            ("datetime_format", &times.datetime),
-            ("timestamp_format", &times.timestamp),
-            ("timestamp_tz_format", &times.timestamp_tz),
-            ("time_format", &times.time),
-        ];
-        options.extend(formats.into_iter().filter_map(|(name, format)| Some((name, format.clone()?))));
     }
     options.into_iter().map(|(name, value)| (format!("format.{name}"), value)).collect()
+}
+
+/// Refuses a format of a new table whose files would not be read as they were written.
+pub(super) fn check_readable(format: &Format) -> Result<()> {
+    let times = match format {
+        Format::Csv(csv) => &csv.times,
+        Format::Json(json) => &json.times,
+        Format::Parquet(_) | Format::Arrow(_) | Format::Avro(_) => return Ok(()),
+    };
+    if *times == TimeFormats::default() {
+        return Ok(());
+    }
+    Err(unsupported(
+        "a table cannot have formats of dates and times of its own, for they are not read back; COPY can write them",
+    ))
 }
 
 /// The columns that a table over written files must be told, because the files do not know them: text has no types, and

@@ -23,6 +23,8 @@ struct Feed {
 #[derive(Debug, Default)]
 struct Fed {
     bytes: Bytes,
+    /// Whether the header has been read, which all of what it was given first is.
+    built: bool,
     ended: bool,
     asked: bool,
 }
@@ -41,7 +43,7 @@ impl BufRead for Feed {
         if self.current.is_empty() {
             let mut fed = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
             self.current = std::mem::take(&mut fed.bytes);
-            if self.current.is_empty() && !fed.ended {
+            if self.current.is_empty() && !fed.ended && fed.built {
                 fed.asked = true;
                 return Err(ErrorKind::WouldBlock.into());
             }
@@ -66,12 +68,13 @@ impl BlockReader {
     pub fn new(header: &Header, places: Option<Vec<usize>>, batch_size: usize) -> Result<Self, String> {
         let feed = Feed { current: header.uncompressed().into(), ..Feed::default() };
         let shared = Arc::clone(&feed.shared);
-        // Building goes on for as long as there is a header, and this is one to its end.
+        // Building goes on for as long as there are bytes, and these are the header to its end.
         let mut builder = ReaderBuilder::new().with_batch_size(batch_size.max(1));
         if let Some(places) = places {
             builder = builder.with_projection(places);
         }
         let reader = guarded(|| builder.build(feed))?.map_err(|error| format!("its schema: {error}"))?;
+        shared.lock().unwrap_or_else(PoisonError::into_inner).built = true;
         Ok(Self { reader, feed: shared, mark: header.mark })
     }
 

@@ -83,7 +83,11 @@ impl ObjectPlace {
     async fn create(&self, name: &str, contents: &[u8]) -> Result<bool> {
         let key = self.key(name)?;
         let mut last = None;
-        for _ in 0..MAX_UNCLEAR_ANSWERS {
+        for attempt in 0..MAX_UNCLEAR_ANSWERS {
+            if attempt > 0 {
+                // Somebody else may be completing it just now.
+                tokio::time::sleep(limits::COMMIT_BACKOFF * (1 << attempt)).await;
+            }
             let payload = PutPayload::from(contents.to_vec());
             match self.store.objects.put_opts(&key, payload, PutMode::Create.into()).await {
                 Ok(_) => return Ok(true),

@@ -99,7 +99,7 @@ async fn a_store_that_dies_with_any_change_leaves_all_or_nothing_and_the_rest_is
                     break;
                 }
             }
-            assert!(deaths > 3, "{name}: the store never died: the test shows nothing");
+            assert!(deaths >= 3, "{name}: the store never died: the test shows nothing");
         }
     }
 }

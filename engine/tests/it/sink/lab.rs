@@ -12,10 +12,10 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Lab {
     /// The stores that its writers know.
     pub stores: Arc<Stores>,
-    kind: Kind,
+    pub kind: Kind,
 }
 
-enum Kind {
+pub enum Kind {
     Local(TempDir),
     Bucket(TestStore),
 }

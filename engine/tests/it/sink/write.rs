@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use windrow_common::ErrorKind;
 use windrow_engine::sink::Compression;
 use windrow_engine::sink::format::ParquetSettings;
+use windrow_engine::stores::{Allowed, StoresConfig};
 
 use super::rows::{batch, context, plan, run, run_all, schema, start, typed};
 use super::*;
@@ -317,10 +318,13 @@ async fn a_write_without_an_attempt_or_of_one_file_from_many_partitions_is_refus
 }
 
 #[tokio::test]
-async fn a_store_that_nobody_knows_is_refused() {
-    let lab = Lab::bucket();
+async fn a_store_that_nobody_may_use_is_refused() {
+    let allowed = Allowed::only(&["s3://bucket".to_owned()], Path::new("/")).unwrap();
+    let lab = Lab { stores: Arc::new(Stores::new(StoresConfig::default(), allowed, None)), ..Lab::bucket() };
     let spec = SinkSpec { target: "s3://elsewhere/x".into(), ..lab.spec("", SinkMode::Append) };
-    assert_eq!(lab.prepare(&spec).await.unwrap_err().kind, ErrorKind::Unsupported);
+    let error = lab.prepare(&spec).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::User, "{error}");
+    assert!(error.message.contains("s3://elsewhere/x") && error.message.contains("--allow"), "{error}");
     let error = plan(&[vec![batch(0..1)]], &spec).execute(0, context(&lab, attempt())).err().unwrap();
     assert!(typed(&error).message.contains("s3://elsewhere/x"), "{error}");
 }

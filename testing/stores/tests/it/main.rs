@@ -1,8 +1,6 @@
 //! The servers as clients see them: those of `object_store`, and bytes on a socket where these would hide something.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 mod binary;
 mod clients;
 mod conformance;

@@ -25,9 +25,9 @@ async fn a_store_that_throttles_and_stumbles_costs_time_and_no_row() {
     written(&lake, "calm").await;
     let expected = sum(&lake, "calm/").await.unwrap();
     for (name, fault, times) in [
-        ("slow_down", Fault::Status(503), 20),
-        ("error", Fault::Status(500), 20),
-        ("cut", Fault::CutBody(100), 10),
+        ("slow_down", Fault::Status(503), 5),
+        ("error", Fault::Status(500), 5),
+        ("cut", Fault::CutBody(100), 5),
         ("late", Fault::Delay(Duration::from_millis(20)), 50),
     ] {
         let hits = lake.server.faults().add(Rule::new(fault).times(times));

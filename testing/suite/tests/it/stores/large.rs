@@ -8,7 +8,7 @@ use super::{Lake, rows};
 async fn a_few_files_are_found_among_a_million() {
     let lake = Lake::open(Config::default().synthetic_keys("many/key-", 1_000_000, ".csv")).await;
     let before = resident();
-    let count = rows(&lake.session, "SELECT count(*) FROM 's3://lake/many/key-00000?7.csv'").await;
+    let count = rows(&lake.session, "SELECT count(*) FROM 's3://lake/many/key-000000?7.csv'").await;
     let grown = resident().saturating_sub(before);
     assert!(count.is_ok(), "{count:?}");
     assert!(lake.server.counters().of(Operation::List).requests >= 1000);
