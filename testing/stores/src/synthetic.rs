@@ -28,10 +28,10 @@ impl fmt::Debug for Synthetic {
 }
 
 impl Synthetic {
-    /// These keys, at most 100,000,000; what is in one is `key number n` and a line feed.
+    /// These keys, at most 100,000,000; what is in one is a CSV of one row: `number`, and below it its own.
     pub fn new(prefix: &str, count: u64, suffix: &str) -> Synthetic {
         assert!(count <= 10_u64.pow(DIGITS as u32), "at most 10^{DIGITS} synthetic keys");
-        let contents: Contents = Arc::new(|number| Bytes::from(format!("key number {number}\n")));
+        let contents: Contents = Arc::new(|number| Bytes::from(format!("number\n{number}\n")));
         Synthetic { prefix: prefix.to_owned(), count, suffix: suffix.to_owned(), contents }
     }
 

@@ -45,10 +45,10 @@ def directory_with_nothing(suite):
     """Files of no bytes beside others are no rows; hidden ones are not looked at."""
     name = "python_csv_directory"
     place = suite.place(name) / "data"
-    (place / "inner").mkdir(parents=True)
+    place.mkdir()
     (place / "part-0.csv").write_text("a,b\n1,x\n")
     (place / "part-1.csv").write_text("")
-    (place / "inner" / "part-2.csv").write_text("a,b\n2,y\n")
+    (place / "part-2.csv").write_text("a,b\n2,y\n")
     (place / "_SUCCESS").write_text("")
     (place / ".part-3.csv.crc").write_bytes(b"\xff")
     suite.add(name, "csv", "data/", pa.table({"a": [1, 2], "b": ["x", "y"]}), loose=True)

@@ -18,7 +18,7 @@ fn it_says_where_it_is_and_ends_with_its_input() {
     assert_eq!(lines.next().unwrap().unwrap(), "BUCKET=windrow");
     let variables: Vec<String> = lines.by_ref().take(6).map(Result::unwrap).collect();
     assert!(variables.contains(&format!("AWS_ENDPOINT_URL={url}")), "{variables:?}");
-    assert!(ask(&url, "GET", "/windrow/many/00000002.csv", "").ends_with("key number 2\n"));
+    assert!(ask(&url, "GET", "/windrow/many/00000002.csv", "").ends_with("number\n2\n"));
     drop(child.stdin.take());
     assert!(child.wait().unwrap().success());
 }
