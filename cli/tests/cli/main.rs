@@ -4,6 +4,7 @@
 mod arguments;
 mod at_rest;
 mod bad_input;
+mod clean;
 mod cluster;
 mod cluster_of_processes;
 mod copied;

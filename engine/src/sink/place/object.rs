@@ -175,11 +175,15 @@ impl ObjectPlace {
         Error::io(format!("the upload of '{shown}' is gone; was it removed, or did the store give it up for its age?"))
     }
 
-    /// Completes an upload, unless that has been done.
+    /// Completes an upload, unless that has been done. One that somebody else completes at this moment may be gone, and
+    /// its object not there yet: so an answer is final only when it has been the same for a while.
     async fn complete(&self, file: &WrittenFile, before: Option<&str>) -> Result<()> {
         let (upload, path) = (self.upload_of(file)?, self.key(&file.name)?);
         let mut last = None;
-        for _ in 0..MAX_UNCLEAR_ANSWERS {
+        for tries in 0..MAX_UNCLEAR_ANSWERS {
+            if tries > 0 {
+                tokio::time::sleep(limits::COMMIT_BACKOFF * 2u32.pow(tries)).await;
+            }
             let parts = upload.parts.iter().map(|id| PartId { content_id: id.clone() }).collect();
             match self.store.uploads.complete_multipart(&path, &upload.id, parts).await {
                 Ok(_) => return Ok(()),

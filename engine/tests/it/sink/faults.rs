@@ -109,6 +109,22 @@ async fn stage_for(lab: &Lab, spec: &SinkSpec, name: &str, ids: Range<i64>) -> V
 }
 
 #[tokio::test]
+async fn an_upload_that_somebody_else_completes_just_now_is_waited_for() {
+    for name in ["t", "x.parquet"] {
+        let lab = Lab::bucket();
+        let spec = lab.spec(name, SinkMode::Overwrite);
+        let files = lab.stage_one(&spec, 0..10).await;
+        let mut completions = 0;
+        lab.store().fail(move |op, _| {
+            completions += usize::from(op == Op::Complete);
+            if op == Op::Complete && completions < 3 { Fault::NotYet } else { Fault::None }
+        });
+        lab.publish(&spec, &files).await.unwrap();
+        assert_eq!(lab.read(name).await.unwrap(), expected(0..10));
+    }
+}
+
+#[tokio::test]
 async fn what_a_store_forbids_is_not_tried_for_ever() {
     let lab = Lab::bucket();
     let spec = lab.spec("t", SinkMode::Append);

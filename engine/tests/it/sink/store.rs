@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::StreamExt;
 use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt};
 use object_store::memory::InMemory;
 use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path as StorePath;
@@ -53,6 +53,8 @@ pub enum Fault {
     DoneAgain,
     /// The store does not know it.
     Unknown,
+    /// Another request is at it: the upload is gone, and the object not there yet.
+    NotYet,
 }
 
 type Hook = Box<dyn FnMut(Op, &StorePath) -> Fault + Send>;
@@ -107,7 +109,7 @@ impl TestStore {
     /// Does it, or not, and answers, or not.
     fn answer<T>(&self, op: Op, path: &StorePath, work: impl FnOnce(&mut State) -> StoreResult<T>) -> StoreResult<T> {
         match self.fault(op, path) {
-            Fault::Refused => Err(broken()),
+            Fault::Refused | Fault::NotYet => Err(broken()),
             Fault::Unknown => Err(unknown()),
             Fault::AnswerLost => work(&mut self.lock()).and(Err(broken())),
             Fault::None | Fault::DoneAgain => work(&mut self.lock()),
@@ -154,7 +156,7 @@ impl ObjectStore for TestStore {
         let op = if matches!(opts.mode, PutMode::Create) { Op::Create } else { Op::Put };
         let fault = self.fault(op, location);
         match fault {
-            Fault::Refused => return Err(broken()),
+            Fault::Refused | Fault::NotYet => return Err(broken()),
             Fault::Unknown => return Err(unknown()),
             Fault::DoneAgain => opts.mode = PutMode::Overwrite,
             Fault::None | Fault::AnswerLost => {}
@@ -264,18 +266,22 @@ impl MultipartStore for TestStore {
         if matches!(fault, Fault::Refused | Fault::Unknown) {
             return Err(broken());
         }
-        let mut bytes = Vec::new();
-        {
+        if fault == Fault::NotYet {
+            return Err(no_upload(path));
+        }
+        let put = {
             let mut state = self.lock();
             let key = (path.clone(), id.clone());
             let found = state.uploads.get(&key).ok_or_else(|| no_upload(path))?;
+            let mut bytes = Vec::new();
             for part in parts {
                 // Azure calls this an invalid block list.
                 bytes.extend_from_slice(found.get(&part.content_id).ok_or_else(broken)?);
             }
             state.uploads.remove(&key);
-        }
-        let put = self.objects.put(path, bytes.into()).await;
+            // The upload goes and the object comes in one step; what is in memory is there at once.
+            self.objects.put(path, bytes.into()).now_or_never().ok_or_else(broken)?
+        };
         if fault == Fault::AnswerLost { put.and(Err(broken())) } else { put }
     }
 
