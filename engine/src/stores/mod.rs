@@ -153,7 +153,11 @@ impl Stores {
     }
 
     fn enter(&self, key: String, client: Client) -> Entry {
-        let visible = Arc::new(VisibleStore::new(Arc::clone(&client.objects)));
+        let objects = Arc::clone(&client.objects);
+        let visible: Arc<dyn ObjectStore> = match client.uploads.clone() {
+            Some(uploads) => Arc::new(VisibleStore::completing(objects, uploads, key.clone())),
+            None => Arc::new(VisibleStore::new(objects)),
+        };
         let entry = Entry { client, visible };
         self.lock().insert(key, entry.clone());
         entry
