@@ -131,10 +131,13 @@ pub fn avro(data: &[u8]) {
     });
 }
 
-/// The footer of a Parquet file, by the crate whose footers DataFusion reads.
+/// The footer of a Parquet file without what is around it, by the crate whose footers DataFusion reads.
 pub fn parquet_footer(data: &[u8]) {
-    // That it may panic is known; that it may not bring anything down is what counts.
-    let _ = guarded(|| ParquetMetaDataReader::new().parse_and_finish(&Bytes::copy_from_slice(data)).is_ok());
+    if super::thrift::check(data).is_err() {
+        return;
+    }
+    // That it may panic is known; that it brings nothing down is what counts.
+    let _ = guarded(|| ParquetMetaDataReader::decode_metadata(data).is_ok());
 }
 
 async fn count(rows: futures::stream::BoxStream<'static, Result<RecordBatch>>) -> Result<usize> {

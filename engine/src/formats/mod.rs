@@ -30,6 +30,7 @@ pub mod options;
 mod parquet;
 mod scan;
 mod text;
+mod thrift;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -289,3 +289,86 @@ fn literally(text: &str) -> String {
         regex
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(name: &str, options: &[(&str, &str)]) -> Result<FormatOptions> {
+        let options = options.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        FormatOptions::parse(name, &options)
+    }
+
+    fn csv(options: &[(&str, &str)]) -> CsvOptions {
+        match parse("csv", options).unwrap() {
+            FormatOptions::Csv(csv) => csv,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn options_are_known_by_the_names_of_others() {
+        let ours = [("has_header", "false"), ("delimiter", ";"), ("null_value", "N.A"), ("sample_size", "7")];
+        let datafusions = [
+            ("format.HAS_HEADER", "FALSE"),
+            ("format.delimiter", ";"),
+            ("format.null_regex", "^N\\.A$"),
+            ("format.schema_infer_max_rec", "7"),
+        ];
+        let others = [("header", "false"), ("sep", ";"), ("nullstr", "N.A"), ("schema_infer_max_rec", "7")];
+        assert_eq!(csv(&ours), csv(&datafusions));
+        assert_eq!(csv(&ours), csv(&others));
+        let rest = csv(&[("comment", "#"), ("escape", "\\"), ("encoding", "latin1"), ("compression", "GZ")]);
+        assert_eq!((rest.comment, rest.escape, rest.encoding.as_str()), (Some(b'#'), Some(b'\\'), "windows-1252"));
+        assert_eq!(rest.text.compression, Compression::Gzip);
+        assert_eq!(csv(&[("quote", "")]).quote, None);
+        assert_eq!(csv(&[("escape", "\"")]).escape, None, "two quotes for one need no escape");
+    }
+
+    #[test]
+    fn a_wrong_option_says_which_there_are() {
+        let says = |name: &str, key: &str, value: &str| parse(name, &[(key, value)]).unwrap_err().message;
+        assert!(says("csv", "delimeter", ";").contains("Did you mean 'delimiter'?"));
+        assert!(says("json", "delimiter", ";").contains("sample_size"));
+        assert!(says("parquet", "header", "true").contains("it has none"));
+        assert!(says("csv", "date_format", "%d").contains("to_date"));
+        for (key, value) in [
+            ("delimiter", "ab"),
+            ("delimiter", ""),
+            ("delimiter", "\""),
+            ("quote", "é"),
+            ("compression", "lzo"),
+            ("sample_size", "0"),
+            ("header", "maybe"),
+            ("on_error", "cry"),
+            ("max_record_size", "1KiB"),
+            ("null_regex", "("),
+            ("encoding", "klingon"),
+        ] {
+            let said = says("csv", key, value);
+            assert!(said.contains(key) || said.contains(value), "{key} {value}: {said}");
+        }
+        assert!(says("csv", "rejects", "/d").contains("on_error 'skip'"));
+        assert!(says("json", "encoding", "utf-16").contains("UTF-8 only"));
+        assert!(parse("orc", &[]).unwrap_err().message.contains("PARQUET"));
+        assert!(parse("csv", &[("sep", ";"), ("delim", ";")]).unwrap_err().message.contains("mean the same"));
+    }
+
+    #[test]
+    fn only_plain_text_is_read_in_parts() {
+        assert!(parse("tsv", &[]).unwrap().is_splittable());
+        for (key, value) in [("compression", "zstd"), ("encoding", "utf-16le"), ("parallel", "false")] {
+            assert!(!parse("csv", &[(key, value)]).unwrap().is_splittable(), "{key}");
+        }
+        assert_eq!(parse("tsv", &[("compression", "gzip")]).unwrap().extension(), "tsv.gz");
+    }
+
+    #[test]
+    fn options_travel_whole() {
+        let options =
+            [("terminator", ";"), ("delimiter", "\\t"), ("on_error", "skip"), ("rejects", "/d"), ("quote", "'")];
+        let options = parse("csv", &options).unwrap();
+        let json = serde_json::to_string(&options).unwrap();
+        assert_eq!(serde_json::from_str::<FormatOptions>(&json).unwrap(), options);
+    }
+}

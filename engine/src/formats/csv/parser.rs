@@ -157,17 +157,16 @@ impl RowParser for CsvParser {
             let byte = record[invalid.valid_up_to()];
             return format!("its byte {} (0x{byte:02x}) is not valid text", invalid.valid_up_to());
         }
-        if let Some(reason) = self.bad_field(record).or_else(|| self.missing(record)) {
-            return reason;
-        }
         let text = error.to_string();
-        match text.split_once("expected ") {
-            Some((_, counts)) if text.contains("number of fields") => match counts.split_once(" got ") {
-                Some((expected, got)) => format!("it has {got} fields and not {expected}"),
-                None => format!("it has a wrong number of fields; expected are {counts}"),
-            },
-            _ => text,
+        if text.contains("number of fields") {
+            let expected = self.layout.fields.fields().len();
+            let format = self.format.clone().with_header(true).with_truncated_rows(true);
+            return match format.infer_schema(record, Some(0)) {
+                Ok((fields, _)) => format!("it has {} fields and not {expected}", fields.fields().len()),
+                Err(_) => format!("it does not have {expected} fields"),
+            };
         }
+        self.bad_field(record).or_else(|| self.missing(record)).unwrap_or(text)
     }
 }
 

@@ -7,7 +7,7 @@ use arrow::datatypes::{Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::json::ReaderBuilder;
 use arrow::json::reader::Decoder;
-use memchr::{memchr, memchr_iter, memchr2, memchr2_iter};
+use memchr::{memchr, memchr2, memchr2_iter};
 
 use crate::formats::text::bad_row::shown;
 use crate::formats::text::parser::RowParser;
@@ -54,14 +54,12 @@ fn ready(wanted: &SchemaRef, rows: usize) -> Result<Decoder, ArrowError> {
 
 impl RowParser for JsonParser {
     fn decode(&mut self, bytes: &[u8]) -> Result<usize, ArrowError> {
-        let (before, room) = (self.decoder.len(), self.rows - self.decoder.len());
-        let cut = memchr_iter(b'\n', bytes).nth(room.saturating_sub(1)).map_or(bytes.len(), |at| at + 1);
-        let lines = &bytes[..cut];
-        check_depth(lines)?;
-        let read = self.decoder.decode(lines)?;
-        let rows = self.decoder.len() - before;
-        if read < cut || self.decoder.has_partial_record() || rows != objects(lines, rows) {
-            return Err(ArrowError::JsonError("a line is not one whole object".into()));
+        let before = self.decoder.len();
+        let (cut, objects) = lines(bytes, self.rows.saturating_sub(before))?;
+        check_depth(&bytes[..cut])?;
+        let read = self.decoder.decode(&bytes[..cut])?;
+        if read < cut || self.decoder.has_partial_record() || self.decoder.len() - before != objects {
+            return Err(not_one_object());
         }
         Ok(read)
     }
@@ -103,14 +101,23 @@ impl RowParser for JsonParser {
     }
 }
 
-/// The number of lines that are not empty; looked at closely only if it is not the number expected.
-fn objects(lines: &[u8], expected: usize) -> usize {
-    let ended = memchr_iter(b'\n', lines).count();
-    let open = usize::from(lines.last().is_some_and(|last| *last != b'\n'));
-    if ended + open == expected {
-        return expected;
+fn not_one_object() -> ArrowError {
+    ArrowError::JsonError("a line is not one whole object".into())
+}
+
+/// The end of so many objects, each on a line of its own, and how many there are up to there.
+fn lines(bytes: &[u8], most: usize) -> Result<(usize, usize), ArrowError> {
+    let (mut from, mut objects) = (0, 0);
+    while from < bytes.len() && objects < most {
+        let to = memchr(b'\n', &bytes[from..]).map_or(bytes.len(), |at| from + at + 1);
+        match bytes[from..to].iter().find(|byte| !byte.is_ascii_whitespace()) {
+            Some(b'{') => objects += 1,
+            Some(_) => return Err(not_one_object()),
+            None => {}
+        }
+        from = to;
     }
-    lines.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()).count()
+    Ok((from, objects))
 }
 
 /// Refuses lines in which objects and lists are nested deeper than [`MAX_DEPTH`].

@@ -63,6 +63,8 @@ pub fn text_file(source: Source, options: &FormatOptions, text: &TextOptions) ->
 /// A range of a file whose first record has been found.
 struct Found {
     parser: Box<dyn RowParser>,
+    /// Where the file's records begin.
+    head: u64,
     start: u64,
     text: Text,
 }
@@ -88,9 +90,9 @@ impl TextOpener {
             FormatOptions::Csv(csv) => self.csv(&text_file, &reading, csv, (start, stop)).await?,
             _ => self.json(&text_file, &reading, (start, stop)).await?,
         };
-        let Some(Found { parser, start, text }) = found else { return Ok(stream::empty().boxed()) };
+        let Some(Found { parser, head, start, text }) = found else { return Ok(stream::empty().boxed()) };
         let reader = RecordReader::new(reading, parser, start, end);
-        let rows = TextRows { file: text_file, reading, reader, text, end, left_out: self.left_out };
+        let rows = TextRows { file: text_file, reading, reader, text, head, end, left_out: self.left_out };
         Ok(rows.into_stream())
     }
 
@@ -110,7 +112,7 @@ impl TextOpener {
             let names: Vec<String> = self.columns.fields().iter().map(|field| field.name().clone()).collect();
             let parser = self.csv_parser(file, csv, format, &names, self.wanted.iter().copied().map(Some).collect())?;
             let (start, text) = without_header(file, reading, start, stop).await?;
-            return Ok(Some(Found { parser, start, text }));
+            return Ok(Some(Found { parser, head: 0, start, text }));
         }
         // Others read the header alone, from the beginning of a file that is somebody else's.
         let (first_stop, piece) = if start == 0 { (stop, PIECE) } else { (0, FIRST_WINDOW as u64) };
@@ -122,10 +124,10 @@ impl TextOpener {
         let parser = self.csv_parser(file, csv, format, &names, wanted)?;
         if start == 0 {
             let text = stream::once(async move { Ok(rest) }).chain(text).boxed();
-            return Ok(Some(Found { parser, start: end, text }));
+            return Ok(Some(Found { parser, head: end, start: end, text }));
         }
         let start = range_start(file, reading, end, start).await?;
-        Ok(Some(Found { parser, start, text: file.text(start, stop, PIECE)? }))
+        Ok(Some(Found { parser, head: end, start, text: file.text(start, stop, PIECE)? }))
     }
 
     fn csv_parser(
@@ -157,7 +159,7 @@ impl TextOpener {
         let parser = JsonParser::new(Arc::new(self.wanted()?), self.batch_size);
         let parser = Box::new(parser.map_err(|error| file.source.named(&error.into()))?);
         let (start, text) = without_header(file, reading, start, stop).await?;
-        Ok(Some(Found { parser, start, text }))
+        Ok(Some(Found { parser, head: 0, start, text }))
     }
 }
 

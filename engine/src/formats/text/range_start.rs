@@ -24,8 +24,8 @@ pub async fn range_start(file: &TextFile, reading: &Reading, head: u64, start: u
 }
 
 /// Whether the reader of the range that begins at `end` begins where this one knows that its first record is.
-pub async fn agrees(file: &TextFile, reading: &Reading, end: u64, truth: RangeEnd) -> Result<bool> {
-    if end == 0 || end >= file.source.size() {
+pub async fn agrees(file: &TextFile, reading: &Reading, head: u64, end: u64, truth: RangeEnd) -> Result<bool> {
+    if end <= head || end >= file.source.size() {
         return Ok(true);
     }
     // Outside quotes only an answer that takes it for the inside is wrong, and such answers are found soon or never.

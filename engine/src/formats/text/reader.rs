@@ -85,7 +85,8 @@ impl RecordReader {
     /// Begins with a record at `offset`; ends with the last record that begins before `end`.
     pub fn new(reading: Reading, parser: Box<dyn RowParser>, offset: u64, end: Option<u64>) -> Self {
         let scanner = Scanner::new(reading.dialect, State::Start);
-        let done = end.filter(|end| *end <= offset).map(|_| RangeEnd { state: State::Start, next: offset });
+        // A record from before goes on beyond the range; nobody here knows in which state the range ends.
+        let done = end.filter(|end| *end <= offset).map(|_| RangeEnd { state: State::Quoted, next: offset });
         Self {
             reading,
             parser,

@@ -14,7 +14,7 @@ use super::bad_row::{BadRow, RejectSink, Rejected};
 use super::file::TextFile;
 use super::line_number::line_of;
 use super::range_start::agrees;
-use super::reader::{Fault, Reading, RecordReader};
+use super::reader::{Fault, RangeEnd, Reading, RecordReader};
 use crate::error::{classify, external};
 use crate::formats::guarded::guarded;
 
@@ -37,7 +37,9 @@ pub struct TextRows {
     pub reader: RecordReader,
     /// The text from where the reader begins.
     pub text: BoxStream<'static, Result<Bytes>>,
-    /// The range's end, if other readers read on from there.
+    /// Where the file's records begin.
+    pub head: u64,
+    /// The range's end, if other readers read on from there and it is still to be seen that they begin right.
     pub end: Option<u64>,
     /// For bad records.
     pub left_out: LeftOut,
@@ -67,7 +69,10 @@ impl TextRows {
     }
 
     async fn read_on(&mut self) -> Result<ControlFlow<()>> {
-        if self.reader.done().is_some() {
+        if let Some(truth) = self.reader.done() {
+            if let Some(end) = self.end.take() {
+                self.check_next(end, truth).await?;
+            }
             return Ok(ControlFlow::Break(()));
         }
         let piece = self.text.try_next().await.map_err(|error| self.file.source.named(&error))?;
@@ -79,21 +84,21 @@ impl TextRows {
         let bad = self.reader.bad_rows();
         self.leave_out(bad)?;
         match read {
-            Ok(Ok(())) => {}
-            Ok(Err(Fault::Bad(row))) => return Err(bad_row(&self.file, row).await),
-            Ok(Err(Fault::Other(error))) => return Err(self.file.source.named(&error.into())),
-            Err(panic) => return Err(self.file.source.error(panic)),
+            Ok(Ok(())) => Ok(ControlFlow::Continue(())),
+            Ok(Err(Fault::Bad(row))) => Err(bad_row(&self.file, row).await),
+            Ok(Err(Fault::Other(error))) => Err(self.file.source.named(&error.into())),
+            Err(panic) => Err(self.file.source.error(panic)),
         }
-        if let Some(truth) = self.reader.done()
-            && let Some(end) = self.end
-            && !agrees(&self.file, &self.reading, end, truth).await?
-        {
-            return Err(self.file.source.error(format!(
-                "the quoting of records around byte {end} is broken, so that nobody can tell where records begin from \
-                 there on; read the file in one piece with OPTIONS (parallel 'false')"
-            )));
+    }
+
+    async fn check_next(&mut self, end: u64, truth: RangeEnd) -> Result<()> {
+        if agrees(&self.file, &self.reading, self.head, end, truth).await? {
+            return Ok(());
         }
-        Ok(ControlFlow::Continue(()))
+        Err(self.file.source.error(format!(
+            "the quoting of records around byte {end} is broken, so that nobody can tell where records begin from there \
+             on; read the file in one piece with OPTIONS (parallel 'false')"
+        )))
     }
 
     fn leave_out(&self, bad: Vec<BadRow>) -> Result<()> {
