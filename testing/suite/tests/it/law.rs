@@ -30,7 +30,7 @@ async fn every_stage_of_tpch_is_the_union_of_its_tasks() {
             assert!(results.windows(2).all(|pair| pair[0].len() == pair[1].len()), "{query}: results differ in length");
         }
     }
-    assert!(spread > 100, "only {spread} stages were run by more than one task");
+    assert!(spread > 50, "only {spread} stages were run by more than one task");
 }
 
 #[tokio::test]
