@@ -23,7 +23,8 @@ struct Feed {
 #[derive(Debug, Default)]
 struct Fed {
     bytes: Bytes,
-    ended: bool,
+    /// Blocks will come. Before, and at the end, there is nothing more to wait for.
+    open: bool,
     asked: bool,
 }
 
@@ -41,7 +42,7 @@ impl BufRead for Feed {
         if self.current.is_empty() {
             let mut fed = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
             self.current = std::mem::take(&mut fed.bytes);
-            if self.current.is_empty() && !fed.ended {
+            if self.current.is_empty() && fed.open {
                 fed.asked = true;
                 return Err(ErrorKind::WouldBlock.into());
             }
@@ -66,12 +67,13 @@ impl BlockReader {
     pub fn new(header: &Header, places: Option<Vec<usize>>, batch_size: usize) -> Result<Self, String> {
         let feed = Feed { current: header.uncompressed().into(), ..Feed::default() };
         let shared = Arc::clone(&feed.shared);
-        // Building goes on for as long as there is a header, and this is one to its end.
         let mut builder = ReaderBuilder::new().with_batch_size(batch_size.max(1));
         if let Some(places) = places {
             builder = builder.with_projection(places);
         }
         let reader = guarded(|| builder.build(feed))?.map_err(|error| format!("its schema: {error}"))?;
+        // The header is looked for until there is nothing more.
+        shared.lock().unwrap_or_else(PoisonError::into_inner).open = true;
         Ok(Self { reader, feed: shared, mark: header.mark })
     }
 
@@ -90,7 +92,7 @@ impl BlockReader {
         let mut fed = self.feed.lock().unwrap_or_else(PoisonError::into_inner);
         fed.asked = false;
         let Some(block) = block else {
-            fed.ended = true;
+            fed.open = false;
             return;
         };
         let mut bytes = Vec::with_capacity(block.data.len() + 64);
