@@ -23,14 +23,8 @@ struct Feed {
 #[derive(Debug, Default)]
 struct Fed {
     bytes: Bytes,
-<<<<<<< HEAD
-    /// Whether the header has been read, which all of what it was given first is.
-    built: bool,
-    ended: bool,
-=======
     /// Blocks will come. Before, and at the end, there is nothing more to wait for.
     open: bool,
->>>>>>> h-read
     asked: bool,
 }
 
@@ -48,11 +42,7 @@ impl BufRead for Feed {
         if self.current.is_empty() {
             let mut fed = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
             self.current = std::mem::take(&mut fed.bytes);
-<<<<<<< HEAD
-            if self.current.is_empty() && !fed.ended && fed.built {
-=======
             if self.current.is_empty() && fed.open {
->>>>>>> h-read
                 fed.asked = true;
                 return Err(ErrorKind::WouldBlock.into());
             }
@@ -77,21 +67,13 @@ impl BlockReader {
     pub fn new(header: &Header, places: Option<Vec<usize>>, batch_size: usize) -> Result<Self, String> {
         let feed = Feed { current: header.uncompressed().into(), ..Feed::default() };
         let shared = Arc::clone(&feed.shared);
-<<<<<<< HEAD
-        // Building goes on for as long as there are bytes, and these are the header to its end.
-=======
->>>>>>> h-read
         let mut builder = ReaderBuilder::new().with_batch_size(batch_size.max(1));
         if let Some(places) = places {
             builder = builder.with_projection(places);
         }
         let reader = guarded(|| builder.build(feed))?.map_err(|error| format!("its schema: {error}"))?;
-<<<<<<< HEAD
-        shared.lock().unwrap_or_else(PoisonError::into_inner).built = true;
-=======
         // The header is looked for until there is nothing more.
         shared.lock().unwrap_or_else(PoisonError::into_inner).open = true;
->>>>>>> h-read
         Ok(Self { reader, feed: shared, mark: header.mark })
     }
 
