@@ -40,6 +40,14 @@ impl Copied {
         format!("'{}/'", self.path.display())
     }
 
+    /// Whether this process has a file open that it is staging for this target.
+    pub fn is_staged_by(&self, pid: u32) -> bool {
+        let Ok(staging) = self.path.join("_windrow/staging").canonicalize() else { return false };
+        // Files are closed, and processes end, while they are looked at.
+        let open = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+        open.filter_map(|entry| std::fs::read_link(entry.path()).ok()).any(|path| path.starts_with(&staging))
+    }
+
     /// What is not hidden: data files of Parquet and nothing else. Nothing staged may be left among what is hidden.
     pub fn visible(&self) -> Files {
         let staged = self.path.join("_windrow/staging");

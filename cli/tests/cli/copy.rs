@@ -2,18 +2,22 @@
 //! there already. With `WINDROW_FULL=1` on lineitem of scale 1, else of scale 0.1.
 
 use std::path::Path;
+use std::time::Duration;
 
 use tempfile::TempDir;
-use windrow::execution::{Progress, Update};
+use tokio::sync::watch;
+use windrow::execution::Update;
 use windrow::{ErrorKind, JobReport, Result, Session};
 use windrow_tpch::{Dataset, Oracle};
 
 use crate::cluster_of_processes::{Cluster, create_tables, in_time};
 use crate::copied::{Copied, collect, number};
-use crate::windrow::{assert_code, data, stderr, tpch_data, windrow};
+use crate::windrow::{assert_code, data, signal, stderr, tpch_data, windrow};
 
 /// Lineitem is cut into so many tasks.
 const TASKS: u32 = 16;
+/// How often it is looked whether a worker is writing.
+const LOOK: Duration = Duration::from_millis(1);
 const FORCED: [(&str, &str); 2] = [("windrow.fast_path", "off"), ("windrow.partitions", "16")];
 
 /// Three workers, a session, single-process DataFusion beside it, and a place to write to.
@@ -57,26 +61,80 @@ impl Writing {
     }
 }
 
-/// Copies lineitem and kills a worker when so many tasks are done; the report, and whether the worker was killed.
-async fn copy_and_kill(writing: &Writing, target: &Copied, victim: usize, after: u32) -> (JobReport, bool) {
-    let sql = format!("COPY (SELECT * FROM lineitem) TO {} STORED AS PARQUET", target.location());
-    let mut killed = false;
+/// Lineitem in as many files as there are to be tasks, for a small file may be one row group, which one task reads.
+async fn cut(data: &str) -> TempDir {
+    let oracle = Oracle::new(2).unwrap();
+    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let lineitem = "CREATE EXTERNAL TABLE lineitem STORED AS PARQUET LOCATION";
+    oracle.run(&format!("{lineitem} '{data}/lineitem.parquet'")).await.unwrap();
+    for file in 0..TASKS {
+        let rows = format!("SELECT * FROM lineitem WHERE l_partkey % {TASKS} = {file}");
+        let path = directory.path().join(format!("{file:02}.parquet"));
+        oracle.run(&format!("COPY ({rows}) TO '{}' STORED AS PARQUET", path.display())).await.unwrap();
+    }
+    directory
+}
+
+/// Kills a worker when so many tasks are done and it has a file half written; false if that was never to be seen before
+/// the write was over, which closes the channel.
+async fn kill_while_it_writes(
+    cluster: &Cluster,
+    pid: u32,
+    target: &Copied,
+    mut done: watch::Receiver<u32>,
+    after: u32,
+) -> bool {
+    if done.wait_for(|done| *done >= after).await.is_err() {
+        return false;
+    }
+    let mut looks = tokio::time::interval(LOOK);
+    while done.has_changed().is_ok() {
+        looks.tick().await;
+        if !target.is_staged_by(pid) {
+            continue;
+        }
+        // Looked at again while it stands still: a task with an open file cannot have been reported.
+        signal(pid, "STOP");
+        if target.is_staged_by(pid) {
+            cluster.kill(pid);
+            return true;
+        }
+        signal(pid, "CONT");
+    }
+    false
+}
+
+/// Copies the pieces of lineitem and kills a worker meanwhile; the report, and whether the worker was killed.
+async fn copy_and_kill(
+    writing: &Writing,
+    source: &Path,
+    target: &Copied,
+    victim: usize,
+    after: u32,
+) -> (JobReport, bool) {
+    let pieces = format!("CREATE EXTERNAL TABLE pieces STORED AS PARQUET LOCATION '{}/'", source.display());
+    collect(&writing.session, &pieces).await.unwrap();
+    let sql = format!("COPY (SELECT * FROM pieces) TO {} STORED AS PARQUET", target.location());
+    let (tell, done) = watch::channel(0);
     let copying = async {
+        // Gone when the copy is over.
+        let tell = tell;
         let mut execution = writing.session.execute(&sql).await?;
         let mut written = 0;
         while let Some(update) = execution.next().await? {
             match update {
                 Update::Batch(batch) => written = number(&[batch]),
-                Update::Progress(Progress { done, running, .. }) if !killed && done >= after && running > 0 => {
-                    writing.cluster.kill(writing.cluster.workers()[victim]);
-                    killed = true;
+                Update::Progress(progress) => {
+                    tell.send_replace(progress.done);
                 }
-                Update::Progress(_) => {}
             }
         }
         Ok::<_, windrow::Error>((written, execution.report().cloned().unwrap_or_default()))
     };
-    let (written, report) = in_time("the copy", copying).await.unwrap();
+    let pid = writing.cluster.workers()[victim];
+    let killing = kill_while_it_writes(&writing.cluster, pid, target, done, after);
+    let (copied, killed) = in_time("the copy", async { tokio::join!(copying, killing) }).await;
+    let (written, report) = copied.unwrap();
     let rows = writing.oracle.run("SELECT count(*) FROM lineitem").await.unwrap().0;
     assert_eq!(written, number(&rows));
     (report, killed)
@@ -86,16 +144,19 @@ async fn copy_and_kill(writing: &Writing, target: &Copied, victim: usize, after:
 async fn a_worker_killed_while_it_writes_costs_no_row_and_doubles_none() {
     let full = std::env::var("WINDROW_FULL").is_ok_and(|value| value == "1");
     let data = if full { data("1") } else { tpch_data().to_owned() };
+    let source = cut(&data).await;
     let (mut exercised, moments) = (0, [1, 3, 5, 8, 11]);
     for (seed, after) in moments.into_iter().enumerate() {
         let writing = Writing::start(&data).await;
         let target = writing.target("copy");
-        let (report, killed) = copy_and_kill(&writing, &target, seed % 3, after).await;
+        let (report, killed) = copy_and_kill(&writing, source.path(), &target, seed % 3, after).await;
         writing.assert_holds(1, &target).await;
+        assert_eq!(report.tasks(), u64::from(TASKS), "each file is read by a task of its own");
         // Every report of a finished task rode to the coordinator with the list of its files, so only what was running
-        // on the killed worker is run again.
+        // on the killed worker is run again; and that is.
         let again: u32 = report.stages.iter().map(|stage| stage.attempts - stage.tasks).sum();
-        exercised += usize::from(killed && again > 0 && report.tasks() >= u64::from(TASKS));
+        assert!(!killed || again > 0, "what the killed worker was writing was not written again");
+        exercised += usize::from(killed);
         writing.stop(1).await;
     }
     println!("a worker died while it wrote in {exercised} of {} runs", moments.len());
