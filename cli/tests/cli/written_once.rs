@@ -6,18 +6,14 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch};
-use parquet::arrow::ArrowWriter;
-use tempfile::TempDir;
 use windrow::Session;
 use windrow::execution::Update;
-use windrow_stores_testing::{Config, S3Server};
 
 use crate::cluster_of_processes::{Cluster, in_time};
 use crate::copied::{collect, number};
-use crate::windrow::{assert_code, stderr, windrow};
+use crate::numbers;
+use crate::place::Place;
 
 /// Files of the source, and so tasks that read it.
 const FILES: i64 = 16;
@@ -44,107 +40,6 @@ fn moments() -> Vec<u32> {
         (state % (FILES as u64 - 2)) as u32
     };
     (0..count).map(|_| next()).collect()
-}
-
-/// Numbers from 0 in files of Parquet.
-fn make_source(directory: &Path) {
-    let each = rows() / FILES;
-    for file in 0..FILES {
-        let numbers = Int64Array::from_iter_values(file * each..(file + 1) * each);
-        let batch = RecordBatch::try_from_iter([("n", Arc::new(numbers) as ArrayRef)]).unwrap();
-        let target = std::fs::File::create(directory.join(format!("{file:02}.parquet"))).unwrap();
-        let mut writer = ArrowWriter::try_new(target, batch.schema(), None).unwrap();
-        writer.write(&batch).unwrap();
-        writer.close().unwrap();
-    }
-}
-
-/// Where it is written to.
-enum Place {
-    Directory(TempDir),
-    S3(Box<S3Server>, TempDir),
-}
-
-impl Place {
-    fn directory() -> Place {
-        Place::Directory(tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap())
-    }
-
-    fn s3() -> Place {
-        let server = S3Server::start(Config::default().buckets(&["lake"])).unwrap();
-        let files = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        let text = format!(
-            "[[store]]\nurl = 's3://lake'\nendpoint = '{}'\npath_style = true\nregion = 'us-east-1'\n\
-             access_key_id = '{}'\nsecret_access_key = '{}'\n",
-            server.url(),
-            server.access_key(),
-            server.secret_key()
-        );
-        std::fs::write(files.path().join("stores.toml"), text).unwrap();
-        Place::S3(Box::new(server), files)
-    }
-
-    fn name(&self) -> &'static str {
-        match self {
-            Place::Directory(_) => "a directory",
-            Place::S3(..) => "S3",
-        }
-    }
-
-    fn stores(&self) -> Vec<String> {
-        match self {
-            Place::Directory(_) => vec![],
-            Place::S3(_, files) => {
-                vec!["--stores".to_owned(), files.path().join("stores.toml").display().to_string()]
-            }
-        }
-    }
-
-    fn location(&self, target: &str) -> String {
-        match self {
-            Place::Directory(directory) => format!("{}/{target}/", directory.path().display()),
-            Place::S3(..) => format!("s3://lake/{target}/"),
-        }
-    }
-
-    /// The names of everything below the target, hidden or not.
-    fn names(&self, target: &str) -> BTreeSet<String> {
-        match self {
-            Place::Directory(directory) => {
-                let root = directory.path().join(target);
-                let mut names = BTreeSet::new();
-                let mut pending = vec![root.clone()];
-                while let Some(directory) = pending.pop() {
-                    for entry in std::fs::read_dir(&directory).unwrap() {
-                        let path = entry.unwrap().path();
-                        if path.is_dir() {
-                            pending.push(path);
-                        } else {
-                            names.insert(path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned());
-                        }
-                    }
-                }
-                names
-            }
-            Place::S3(server, _) => {
-                let prefix = format!("{target}/");
-                server.keys().iter().filter_map(|key| key.strip_prefix(&prefix)).map(str::to_owned).collect()
-            }
-        }
-    }
-
-    /// Uploads that nobody has completed.
-    fn uploads(&self) -> usize {
-        match self {
-            Place::Directory(_) => 0,
-            Place::S3(server, _) => server.uploads().len(),
-        }
-    }
-}
-
-/// Whether readers see a file of this name.
-fn is_data(name: &str) -> bool {
-    !name.split('/').any(|part| part.starts_with('.') || (part.starts_with('_') && !part.contains('=')))
 }
 
 /// Runs a statement that writes and kills a worker when so many tasks are done; whether it was killed in time, and
@@ -203,19 +98,7 @@ async fn written_once(place: &Place, source: &Path, target: &str, partitioned: b
     session.close().await;
     cluster.stop(1);
 
-    // What a reader sees is what the manifest names: each file of the write, and nothing else.
-    let mut clean = vec!["clean", location.as_str(), "--older-than", "0s"];
-    clean.extend(&more);
-    let seen: BTreeSet<String> = place.names(target).into_iter().filter(|name| is_data(name)).collect();
-    let output = windrow(&clean);
-    assert_code(&output, 0);
-    let left = place.names(target);
-    let data: BTreeSet<String> = left.iter().filter(|name| is_data(name)).cloned().collect();
-    assert_eq!(data, seen, "clean has removed data: {}", stderr(&output));
-    let others: Vec<&String> = left.iter().filter(|name| !is_data(name)).collect();
-    let known = |name: &str| name == "_SUCCESS" || name.ends_with(".manifest") || name.ends_with(".published");
-    assert!(others.iter().all(|name| known(name)), "clean has left {others:?}");
-    assert_eq!(place.uploads(), 0, "clean has left uploads");
+    let data = place.cleaned(target);
     if partitioned {
         let directories: BTreeSet<&str> = data.iter().filter_map(|name| name.split('/').next()).collect();
         assert_eq!(directories.len() as i64, DIRECTORIES);
@@ -225,7 +108,7 @@ async fn written_once(place: &Place, source: &Path, target: &str, partitioned: b
 
 async fn killed_at_every_moment(place: Place) {
     let source = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    make_source(source.path());
+    numbers::write(source.path(), FILES, rows() / FILES);
     let (mut exercised, mut runs) = (0, 0);
     for partitioned in [false, true] {
         for (seed, after) in moments().into_iter().enumerate() {
