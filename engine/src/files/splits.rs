@@ -36,7 +36,8 @@ struct Piece {
 /// in the same groups.
 pub fn share_out(files: Vec<(PartitionedFile, Cuts)>, shares: usize, smallest: u64) -> Vec<FileGroup> {
     let total: u64 = files.iter().map(|(file, _)| file.object_meta.size).sum();
-    let wanted = (total / (shares.max(1) as u64 * PIECES_OF_SHARE)).max(smallest).max(1);
+    // Rounded up: a byte too few would make one piece more, which one share would have for itself.
+    let wanted = total.div_ceil(shares.max(1) as u64 * PIECES_OF_SHARE).max(smallest).max(1);
     let mut pieces = vec![];
     for (index, (file, cuts)) in files.iter().enumerate() {
         let size = file.object_meta.size;
@@ -124,6 +125,18 @@ mod tests {
         let groups = share_out(vec![(file("a", 1000 * MIB), Cuts::Anywhere)], 4, 4 * MIB);
         assert_eq!(groups.len(), 4);
         assert!(groups.iter().all(|group| bytes(group) == 250 * MIB), "{groups:?}");
+    }
+
+    #[test]
+    fn a_size_that_cannot_be_divided_makes_no_share_longer() {
+        for rest in [1, 6, 7, 13] {
+            for shares in [2, 3, 4, 7] {
+                let groups = share_out(vec![(file("a", 1000 * MIB + rest), Cuts::Anywhere)], shares, 4 * MIB);
+                let bytes = groups.iter().map(bytes);
+                let (least, most) = (bytes.clone().min().unwrap(), bytes.max().unwrap());
+                assert!(groups.len() == shares && most - least <= 64, "{shares}: {least} to {most}");
+            }
+        }
     }
 
     #[test]
