@@ -20,6 +20,7 @@ mod place;
 mod python;
 mod shell;
 mod sql;
+mod tagged;
 mod terminal;
 mod tpch;
 mod two_writers;
