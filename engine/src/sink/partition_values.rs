@@ -13,6 +13,7 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use windrow_common::{Error, ErrorKind, Result};
 
 use super::format::type_name;
+use super::is_hidden;
 
 /// The value of NULL, and, as in Spark, of the empty text: a directory must have a name.
 const NO_VALUE: &str = "__HIVE_DEFAULT_PARTITION__";
@@ -46,6 +47,12 @@ impl PartitionColumns {
             let index = find(schema, name)?;
             if indices.contains(&index) {
                 return Err(Error::user(format!("PARTITIONED BY names the column '{name}' twice")));
+            }
+            if is_hidden(&format!("{name}="), true) {
+                return Err(Error::user(format!(
+                    "rows cannot be partitioned by the column '{name}': directories whose names begin with a dot are \
+                     hidden; rename it with AS"
+                )));
             }
             check_type(name, schema.field(index).data_type())?;
             indices.push(index);
@@ -263,13 +270,17 @@ mod tests {
             Field::new("f", DataType::Float64, true),
             Field::new("l", list, true),
             Field::new("b", DataType::Binary, true),
+            Field::new(".dot", DataType::Int64, true),
+            Field::new("_line", DataType::Int64, true),
         ]));
         let says = |by: &[&str]| PartitionColumns::try_new(&schema, &names(by)).unwrap_err().message;
-        assert!(says(&["nope"]).contains("id, f, l, b"));
+        assert!(says(&["nope"]).contains("id, f, l, b, .dot"));
         assert!(says(&["id", "id"]).contains("twice"));
         assert!(says(&["f"]).contains("DECIMAL"));
         assert!(says(&["l"]).contains("a list"));
         assert!(says(&["b"]).contains("VARCHAR"));
+        assert!(says(&[".dot"]).contains("hidden"), "readers would not see the rows");
+        PartitionColumns::try_new(&schema, &names(&["_line"])).unwrap();
         let only = Arc::new(Schema::new(vec![Field::new("id", DataType::Int64, true)]));
         assert!(PartitionColumns::try_new(&only, &names(&["id"])).unwrap_err().message.contains("all columns"));
     }

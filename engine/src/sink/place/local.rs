@@ -247,6 +247,21 @@ impl Place for LocalPlace {
         emptied::sync_above(&self.root, files.iter().map(|f| f.name.as_str()).filter(|name| name.contains('/')))
     }
 
+    fn lost(&self, files: &[WrittenFile], _before: Option<&str>) -> Result<Vec<String>> {
+        let is_there = |name: &str| {
+            let path = self.root.join(name);
+            path.try_exists().map_err(|e| disk::error("look for", &path, &e))
+        };
+        let mut lost = Vec::new();
+        for file in files {
+            // In this order: a file that is moved meanwhile is seen in its place.
+            if !is_there(&file.staged)? && !is_there(&file.name)? {
+                lost.push(file.name.clone());
+            }
+        }
+        Ok(lost)
+    }
+
     fn discard(&self, begun: &[String], _ended: &[WrittenFile]) {
         for staged in begun {
             let _ = fs::remove_file(self.root.join(staged));

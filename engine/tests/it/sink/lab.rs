@@ -113,6 +113,7 @@ impl Lab {
             partition_by: vec![],
             gathers_partitions: true,
             mode,
+            replaces_all: false,
             target_file_bytes: 0,
             nonce: unique(),
         }
