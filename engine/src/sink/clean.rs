@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures::future::BoxFuture;
+use windrow_common::time::unix_millis;
 use windrow_common::{Error, ErrorKind, Result, SinkMode};
 
 use super::commit::{self, blocking};
@@ -30,7 +31,7 @@ const CLEANER: &str = "clean";
 pub struct CleanOptions {
     /// Files of writes without a decision stay until the youngest of a write's is this old.
     pub older_than: Duration,
-    /// The time.
+    /// The time, by the clock of this machine.
     pub now: SystemTime,
     /// Whether to say only what would be done.
     pub dry_run: bool,
@@ -134,6 +135,9 @@ impl Cleaner {
                 Hidden::Other => {}
             }
         }
+        if !self.options.dry_run && !(writes.is_empty() && passing.is_empty()) {
+            self.read_clock()?;
+        }
         let mut specs = Vec::new();
         for (write, staged) in writes {
             specs.extend(self.spec_of(write, &staged)?.map(|spec| (spec, staged)));
@@ -149,6 +153,26 @@ impl Cleaner {
             self.passing(file)?;
         }
         Ok(self.report)
+    }
+
+    /// Files are as old as whoever keeps them says, whose clock may differ from ours: a write that is alive must not be
+    /// taken for an old one because of that. So the time is taken from a file that is made just now. (Not in a dry run, which
+    /// makes none.)
+    fn read_clock(&mut self) -> Result<()> {
+        let millis = unix_millis();
+        let name = format!("{HIDDEN_DIRECTORY}/{PROBE}clock-{millis}");
+        self.place.put(&name, b"")?;
+        let hidden = self.place.hidden();
+        self.place.remove(&name)?;
+        let Some(made) = hidden?.into_iter().find(|file| file.name == name) else { return Ok(()) };
+        let (there, now) = (made.modified, self.options.now);
+        let here = SystemTime::UNIX_EPOCH + Duration::from_millis(millis);
+        let moved = match there.duration_since(here) {
+            Ok(ahead) => now.checked_add(ahead),
+            Err(behind) => now.checked_sub(behind.duration()),
+        };
+        self.options.now = moved.unwrap_or(now);
+        Ok(())
     }
 
     fn finish(&mut self, log: &Log) -> Result<()> {

@@ -18,6 +18,9 @@ use super::is_hidden;
 /// The value of NULL, and, as in Spark, of the empty text: a directory must have a name.
 const NO_VALUE: &str = "__HIVE_DEFAULT_PARTITION__";
 
+/// Bytes of a directory's name that file systems take.
+const MAX_NAME_BYTES: usize = 255;
+
 /// The partition columns of some rows.
 #[derive(Clone, Debug)]
 pub struct PartitionColumns {
@@ -121,6 +124,7 @@ impl PartitionColumns {
             if !path.is_empty() {
                 path.push('/');
             }
+            let begin = path.len();
             escape(name, &mut path);
             path.push('=');
             let formatter = ArrayFormatter::try_new(column.as_ref(), &FormatOptions::new().with_display_error(false))?;
@@ -131,9 +135,20 @@ impl PartitionColumns {
                 NO_VALUE => path.push_str(&NO_VALUE.replacen('_', "%5F", 1)),
                 other => escape(other, &mut path),
             }
+            if path.len() - begin > MAX_NAME_BYTES {
+                return Err(ArrowError::ExternalError(Box::new(too_long(name, &value))));
+            }
         }
         Ok(path)
     }
+}
+
+fn too_long(name: &str, value: &str) -> Error {
+    let begin: String = value.chars().take(40).collect();
+    Error::user(format!(
+        "the value '{begin}…' of the column '{name}' makes a name of a directory of more than {MAX_NAME_BYTES} bytes; \
+         partition by a shorter text, such as a part or a hash of it"
+    ))
 }
 
 /// These rows of a batch.
@@ -249,6 +264,20 @@ mod tests {
         let mut escaped = String::new();
         escape("a:b\n\u{1}{c}~ ü.", &mut escaped);
         assert_eq!(escaped, "a%3Ab%0A%01%7Bc}~ ü.");
+    }
+
+    #[test]
+    fn values_that_make_no_name_are_refused_as_such() {
+        let divided = |text: String| {
+            let columns: [(&str, ArrayRef); 2] =
+                [("id", Arc::new(Int64Array::from(vec![1]))), ("text", Arc::new(StringArray::from(vec![text])))];
+            let batch = RecordBatch::try_from_iter(columns).unwrap();
+            PartitionColumns::try_new(&batch.schema(), &names(&["text"])).unwrap().divide(&batch)
+        };
+        assert_eq!(divided("x".repeat(250)).unwrap()[0].directory.len(), 255);
+        let error = crate::error::classify(&divided("x".repeat(251)).unwrap_err().into());
+        assert_eq!(error.kind, ErrorKind::User);
+        assert!(error.message.contains("255 bytes") && error.message.contains("'text'"), "{error}");
     }
 
     #[test]

@@ -240,6 +240,8 @@ impl Place for LocalPlace {
     }
 
     fn publish(&self, files: &[WrittenFile], _before: Option<&str>, done: EachFile<'_>) -> Result<()> {
+        // Whoever decided may not have come to it: the decision must outlast a crash if anything that it asks for does.
+        disk::sync_directory(&self.hidden_directory())?;
         for file in files {
             done(file, self.rename(file))?;
         }
