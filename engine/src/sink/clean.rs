@@ -135,7 +135,8 @@ impl Cleaner {
                 Hidden::Other => {}
             }
         }
-        if !self.options.dry_run && !(writes.is_empty() && passing.is_empty()) {
+        let ages_matter = !writes.is_empty() || !passing.is_empty();
+        if ages_matter && !self.options.dry_run {
             self.read_clock()?;
         }
         let mut specs = Vec::new();
