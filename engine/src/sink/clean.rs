@@ -331,7 +331,7 @@ mod tests {
         // Nothing is pending when the cleaner looks at the log. Then the writer decides, and has not moved its file yet.
         let log = Log::of(&place);
         cleaner.finish(&log).unwrap();
-        let file = WrittenFile { name: name.clone(), staged, rows: 1, bytes: 4, upload: None };
+        let file = WrittenFile { name: name.clone(), staged, rows: 1, bytes: 4, upload: None, inode: None };
         let decided = Manifest { files: vec![file], ..manifest(&spec, 1, Decision::Publish) };
         assert!(log.append(&decided).unwrap());
         cleaner.write(&spec, &hidden.iter().collect::<Vec<_>>()).unwrap();

@@ -326,8 +326,15 @@ fn move_files(place: &dyn Place, log: &Log, manifest: &Manifest, watch: Watch<'_
         watch(Step::Renamed(file.name.clone()))
     })?;
     if directory {
-        place.remove_replaced(&manifest.replaces, &mut |name| watch(Step::Deleted(name.to_owned())))?;
-        place.put(SUCCESS, b"")?;
+        // Somebody else may have come to the end of it long ago. What has the replaced files' names now is not theirs, and
+        // whether all files are there is for a later write to say, if one is under way.
+        let is_done = log.is_published(manifest)?;
+        if !is_done {
+            place.remove_replaced(&manifest.replaces, &mut |name| watch(Step::Deleted(name.to_owned())))?;
+        }
+        if !is_done || log.head()?.pending.is_none() {
+            place.put(SUCCESS, b"")?;
+        }
         watch(Step::Succeeded)?;
     }
     Ok(())

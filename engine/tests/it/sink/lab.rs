@@ -197,7 +197,7 @@ impl Lab {
                 Some(Upload { id, parts: vec![part.content_id], bytes })
             }
         };
-        WrittenFile { name, staged, rows: 1, bytes, upload }
+        WrittenFile { name, staged, rows: 1, bytes, upload, inode: None }
     }
 
     /// Puts a file there, whatever it is.
