@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use windrow::CleanReport;
+use windrow::{AbandonReport, CleanReport};
 use windrow_common::Result;
 use windrow_common::config::{STORES_VARIABLE, StoreAccess};
 
@@ -27,16 +27,35 @@ pub struct CleanCommand {
     /// Say what would be done, and do nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Give up a decided write whose files are lost, so that others can write there again: all of it is taken back, and
+    /// what was there before stays. The errors of other writes say its name
+    #[arg(long, value_name = "WRITE", conflicts_with = "dry_run")]
+    pub abandon: Option<String>,
 }
 
 impl CleanCommand {
-    /// Cleans up. Nothing that readers see is ever removed.
+    /// Cleans up. Nothing that readers see is ever removed, but for a write that is to be given up.
     pub async fn run(self) -> Result<()> {
         let mut interrupt = Interrupt::listen()?;
         let access = StoreAccess { file: self.stores.clone(), allow: vec![] };
+        if let Some(write) = &self.abandon {
+            let report = interrupt.or_cancelled(windrow::abandon(&self.location, write, &access)).await?;
+            return print(&given_up(&report));
+        }
         let cleaning = windrow::clean(&self.location, self.older_than, self.dry_run, &access);
         let report = interrupt.or_cancelled(cleaning).await?;
         print(&told(&report, self.dry_run))
+    }
+}
+
+fn given_up(report: &AbandonReport) -> String {
+    let AbandonReport { lost, rows } = report;
+    match lost.as_slice() {
+        [] => "no file of the write is lost: it was brought to its end\n".to_owned(),
+        [one] => format!("the write of {rows} rows is taken back; its file {one} is lost\n"),
+        [first, rest @ ..] => {
+            format!("the write of {rows} rows is taken back; its file {first} and {} more are lost\n", rest.len())
+        }
     }
 }
 
@@ -74,6 +93,15 @@ fn told(report: &CleanReport, dry_run: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn it_says_what_is_lost() {
+        let said =
+            |lost: &[&str]| given_up(&AbandonReport { lost: lost.iter().map(|l| (*l).into()).collect(), rows: 7 });
+        assert!(said(&[]).contains("brought to its end"));
+        assert!(said(&["a.parquet"]).contains("7 rows is taken back; its file a.parquet is lost"));
+        assert!(said(&["a", "b", "c"]).contains("a and 2 more are lost"));
+    }
 
     #[test]
     fn it_says_what_was_done_and_nothing_else() {

@@ -16,7 +16,7 @@ pub mod local_cluster;
 pub mod session;
 
 pub use arrow;
-pub use clean::clean;
+pub use clean::{abandon, clean};
 pub use cluster::Cluster;
 pub use dataframe::DataFrame;
 pub use deployment::Deployment;
@@ -36,4 +36,4 @@ pub mod prelude {
 
 /// All functions that expressions can name.
 pub use windrow_engine::frame::expr;
-pub use windrow_engine::sink::CleanReport;
+pub use windrow_engine::sink::{AbandonReport, CleanReport};

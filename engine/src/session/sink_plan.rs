@@ -20,7 +20,7 @@ use super::table_format::{WrittenTable, written_table};
 use super::table_storage::TableStorage;
 use super::{Engine, NewTable, PlanContext, PlannedSink};
 use crate::error::classify;
-use crate::sink::{Compression, Format, FormatName, Layout, Location, SinkOptions, SinkSpec, Target, WriteExec};
+use crate::sink::{Compression, Format, FormatName, Layout, SinkOptions, SinkSpec, Target, WriteExec};
 
 /// A statement that writes.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ pub fn copy(engine: &Engine, copy: CopyTo, context: &PlanContext) -> Result<Writ
     let name = FormatName::of_statement(&copy.file_type.get_ext())?;
     let target = Target::parse(&copy.output_url, &base_directory()?)?;
     engine.stores.locate(&copy.output_url, &base_directory()?)?;
-    if matches!(target.location, Location::Url(_)) && copy.output_url.contains('%') {
+    if !target.location.is_local() && copy.output_url.contains('%') {
         let text =
             format!("'{}': names in stores are taken as they stand, and new ones may not have a '%'", copy.output_url);
         return Err(Error::user(text));
@@ -140,7 +140,7 @@ fn new_spec(
 }
 
 fn make_directory(spec: &SinkSpec) -> Result<()> {
-    let Location::Path(path) = spec.target()?.location else { return Ok(()) };
+    let Some(path) = spec.target()?.location.local_path() else { return Ok(()) };
     std::fs::create_dir_all(&path)
         .map_err(|e| Error::io(format!("cannot make the directory {} for the table: {e}", path.display())))
 }
@@ -148,7 +148,7 @@ fn make_directory(spec: &SinkSpec) -> Result<()> {
 /// The name of a single file, and what else a statement says, must say the same.
 fn refuse_contradiction(target: &Target, format: &Format) -> Result<()> {
     let Some(file) = target.file else { return Ok(()) };
-    let (shown, wanted) = (target.text()?, format.extension());
+    let (shown, wanted) = (target.text(), format.extension());
     if file.format != format.name() {
         let name = format.name().text().to_ascii_uppercase();
         return Err(Error::user(format!(
@@ -186,12 +186,13 @@ fn spec(
         job: context.job.0,
         statement: 0,
         sink: 0,
-        target: target.text()?,
+        target: target.text(),
         layout: target.layout,
         format: options.format,
         partition_by,
         gathers_partitions: options.gathers_partitions,
         mode: options.mode.unwrap_or(default_mode),
+        replaces_all: false,
         target_file_bytes: options.target_file_bytes,
         nonce: context.nonce,
     })
@@ -211,14 +212,26 @@ fn into_table(
     header: bool,
     context: &PlanContext,
 ) -> Result<SinkSpec> {
-    let WrittenTable { location, format, partition_by } = written_table(name, provider, header)?;
-    let target = Target::parse(&location, &base_directory()?)?;
+    let WrittenTable { location, format, partition_by, reads } = written_table(name, provider, header)?;
+    if mode == SinkMode::Overwrite && reads.subdirectories {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            format!(
+                "{name} reads all directories below {location} (datafusion.execution.listing_table_ignore_subdirectory is \
+                 off), and an overwrite replaces only the files of one and of its partitions; make the table with the option \
+                 on"
+            ),
+        ));
+    }
+    let target = Target::at(location)?;
+    let location = &target.location;
     if target.layout == Layout::SingleFile && mode == SinkMode::Append {
         return Err(Error::user(format!(
             "{name} is the single file {location}, to which rows cannot be added; put the table over a directory"
         )));
     }
-    spec(engine, context, &target, SinkOptions::of(format), partition_by, mode)
+    let spec = spec(engine, context, &target, SinkOptions::of(format), partition_by, mode)?;
+    Ok(SinkSpec { replaces_all: reads.any_name, ..spec })
 }
 
 /// Puts the write on top of the operators that make its rows.

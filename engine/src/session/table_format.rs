@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::datatypes::{FieldRef, Fields, Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::GetExt;
 use datafusion::datasource::file_format::arrow::ArrowFormatFactory;
@@ -17,16 +17,28 @@ use crate::exchange::outward::outward_schema;
 use crate::files::FilesTable;
 use crate::sink::format::TimeFormats;
 use crate::sink::{Compression, Format, FormatName, SinkOptions, SinkSpec};
+use crate::stores::Location;
 
 /// Where the rows of a table lie, and as what.
 #[derive(Debug)]
 pub(super) struct WrittenTable {
     /// Its one directory or file.
-    pub(super) location: String,
+    pub(super) location: Location,
     /// The format of its files.
     pub(super) format: Format,
     /// The columns that make its directories.
     pub(super) partition_by: Vec<String>,
+    /// Which files are its rows.
+    pub(super) reads: Reads,
+}
+
+/// Which files below its directory a table reads beside those of its format there and in its partitions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Reads {
+    /// Files of any name.
+    pub(super) any_name: bool,
+    /// Files in directories that are no partitions.
+    pub(super) subdirectories: bool,
 }
 
 /// Options that say how files are read and nothing of how they are written.
@@ -62,9 +74,10 @@ pub(super) fn written_table(name: &str, provider: &Arc<dyn TableProvider>, heade
         return Err(cannot(format!("it does not read files of names like '{file}', as new ones would be called")));
     }
     Ok(WrittenTable {
-        location: location.url(),
+        location: location.clone(),
         format,
         partition_by: table.partition_columns.iter().map(|column| column.name.clone()).collect(),
+        reads: Reads { any_name: table.names.include("no-format"), subdirectories: table.subdirectories },
     })
 }
 
@@ -193,7 +206,15 @@ pub(super) fn check_readable(format: &Format) -> Result<()> {
 /// directories have names only.
 pub(super) fn declared_columns(columns: Option<&SchemaRef>, spec: &SinkSpec) -> Option<SchemaRef> {
     let needed = spec.format.name().is_text() || !spec.partition_by.is_empty();
-    columns.filter(|_| needed).map(|columns| spec.format.stored_schema(&outward_schema(columns)))
+    columns.filter(|_| needed).map(|columns| {
+        let columns = outward_schema(columns);
+        let stored = spec.format.stored_schema(&columns);
+        // What makes the directories is not in the files, and keeps its type.
+        let makes_directories = |field: &FieldRef| spec.partition_by.contains(field.name());
+        let fields = columns.fields().iter().zip(stored.fields());
+        let fields = fields.map(|(given, stored)| if makes_directories(given) { given } else { stored });
+        Arc::new(Schema::new_with_metadata(fields.cloned().collect::<Fields>(), stored.metadata().clone()))
+    })
 }
 
 /// Makes the formats known that `COPY … STORED AS` names and DataFusion does not.
@@ -264,6 +285,17 @@ mod tests {
         let format = Format::Csv(csv);
         let options = reading_options(&format).into_iter().collect();
         assert_eq!(written_format("CSV", &options, true).unwrap(), format);
+    }
+
+    #[test]
+    fn what_makes_directories_keeps_its_type() {
+        use datafusion::arrow::datatypes::{DataType, Field};
+        let fields = ["day", "other"].map(|name| Field::new(name, DataType::Date64, true));
+        let columns: SchemaRef = Arc::new(Schema::new(fields.to_vec()));
+        let spec = SinkSpec { partition_by: vec!["day".into()], ..SinkSpec::for_test("/x") };
+        let declared = declared_columns(Some(&columns), &spec).unwrap();
+        let types: Vec<_> = declared.fields().iter().map(|field| field.data_type().clone()).collect();
+        assert_eq!(types, [DataType::Date64, DataType::Date32]);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures::future::BoxFuture;
-use url::Url;
+use windrow_common::time::unix_millis;
 use windrow_common::{Error, ErrorKind, Result, SinkMode};
 
 use super::commit::{self, blocking};
@@ -31,7 +31,7 @@ const CLEANER: &str = "clean";
 pub struct CleanOptions {
     /// Files of writes without a decision stay until the youngest of a write's is this old.
     pub older_than: Duration,
-    /// The time.
+    /// The time, by the clock of this machine.
     pub now: SystemTime,
     /// Whether to say only what would be done.
     pub dry_run: bool,
@@ -115,6 +115,14 @@ impl<'a> Hidden<'a> {
     }
 }
 
+/// The single file whose log this hidden file is part of, if it is.
+pub(super) fn file_with_log(name: &str) -> Option<&str> {
+    match Hidden::of(name) {
+        Hidden::FileLog(file) => Some(file),
+        _ => None,
+    }
+}
+
 impl Cleaner {
     fn run(mut self) -> Result<CleanReport> {
         let hidden = self.place.hidden()?;
@@ -126,6 +134,10 @@ impl Cleaner {
                 Hidden::Passing => passing.push(file),
                 Hidden::Other => {}
             }
+        }
+        let ages_matter = !writes.is_empty() || !passing.is_empty();
+        if ages_matter && !self.options.dry_run {
+            self.read_clock()?;
         }
         let mut specs = Vec::new();
         for (write, staged) in writes {
@@ -144,6 +156,26 @@ impl Cleaner {
         Ok(self.report)
     }
 
+    /// Files are as old as whoever keeps them says, whose clock may differ from ours: a write that is alive must not be
+    /// taken for an old one because of that. So the time is taken from a file that is made just now. (Not in a dry run, which
+    /// makes none.)
+    fn read_clock(&mut self) -> Result<()> {
+        let millis = unix_millis();
+        let name = format!("{HIDDEN_DIRECTORY}/{PROBE}clock-{millis}");
+        self.place.put(&name, b"")?;
+        let hidden = self.place.hidden();
+        self.place.remove(&name)?;
+        let Some(made) = hidden?.into_iter().find(|file| file.name == name) else { return Ok(()) };
+        let (there, now) = (made.modified, self.options.now);
+        let here = SystemTime::UNIX_EPOCH + Duration::from_millis(millis);
+        let moved = match there.duration_since(here) {
+            Ok(ahead) => now.checked_add(ahead),
+            Err(behind) => now.checked_sub(behind.duration()),
+        };
+        self.options.now = moved.unwrap_or(now);
+        Ok(())
+    }
+
     fn finish(&mut self, log: &Log) -> Result<()> {
         let pending = match self.options.dry_run {
             true => log.head()?.pending.is_some(),
@@ -158,6 +190,11 @@ impl Cleaner {
         let log = Log::for_write(&self.place, spec)?;
         let decided = log.find(&log.head()?, spec)?;
         let manifest = match decided {
+            // It may have been decided since the log was brought to its end, by somebody who is about to move the files.
+            Some(manifest) if !self.options.dry_run => {
+                commit::carry_out(&self.place, &log, &manifest)?;
+                manifest
+            }
             Some(manifest) => manifest,
             None if !staged.iter().all(|file| self.is_old(file)) => {
                 self.report.kept += staged.len() as u64;
@@ -202,6 +239,7 @@ impl Cleaner {
             partition_by: vec![],
             gathers_partitions: false,
             mode: SinkMode::Append,
+            replaces_all: false,
             target_file_bytes: 0,
             nonce: 0,
         };
@@ -210,7 +248,7 @@ impl Cleaner {
             let record = Record::parse(&bytes, &self.place.shown(&first.name))?;
             spec.layout = record.layout;
             if record.layout == Layout::SingleFile {
-                spec.target = child_url(&spec.target, &record.name)?;
+                spec.target = format!("{}/{}", spec.target, record.name);
             }
         }
         Ok(Some(spec))
@@ -266,16 +304,40 @@ fn is_staged_beside(name: &str) -> bool {
     written.is_some() && attempt.len() == 32 && attempt.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
-fn child_url(directory: &str, name: &str) -> Result<String> {
-    let cannot = || Error::internal(format!("'{name}' cannot be put behind '{directory}'"));
-    let mut url = Url::parse(directory).map_err(|_| cannot())?;
-    url.path_segments_mut().map_err(|()| cannot())?.pop_if_empty().push(name);
-    Ok(url.into())
-}
-
 #[cfg(test)]
 mod tests {
+    use windrow_common::AttemptId;
+
+    use super::super::log::manifest;
+    use super::super::place::LocalPlace;
+    use super::super::staging::{Part, Staging};
+    use super::super::written::WrittenFile;
     use super::*;
+
+    #[test]
+    fn what_is_decided_while_the_cleaner_looks_is_published_and_not_taken_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let place: PlaceRef = Arc::new(LocalPlace::new(dir.path().to_owned()));
+        let spec = SinkSpec::for_test(dir.path().to_str().unwrap());
+        let staging = Staging::of(&spec, &*place).unwrap();
+        let part = Part { attempt: AttemptId(9), directory: String::new(), partition: 0, index: 0 };
+        let (staged, name) = (staging.staged(&part), staging.final_name(&part));
+        std::fs::create_dir_all(dir.path().join(&staged).parent().unwrap()).unwrap();
+        std::fs::write(dir.path().join(&staged), b"rows").unwrap();
+        let hidden = place.hidden().unwrap();
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 33);
+        let options = CleanOptions { older_than: Duration::ZERO, now, dry_run: false };
+        let mut cleaner = Cleaner { place: Arc::clone(&place), options, report: CleanReport::default() };
+        // Nothing is pending when the cleaner looks at the log. Then the writer decides, and has not moved its file yet.
+        let log = Log::of(&place);
+        cleaner.finish(&log).unwrap();
+        let file = WrittenFile { name: name.clone(), staged, rows: 1, bytes: 4, upload: None, inode: None };
+        let decided = Manifest { files: vec![file], ..manifest(&spec, 1, Decision::Publish) };
+        assert!(log.append(&decided).unwrap());
+        cleaner.write(&spec, &hidden.iter().collect::<Vec<_>>()).unwrap();
+        assert_eq!(std::fs::read(dir.path().join(name)).unwrap(), b"rows");
+        assert!(log.is_published(&decided).unwrap());
+    }
 
     #[test]
     fn only_what_is_known_is_touched() {
@@ -303,16 +365,6 @@ mod tests {
             "_windrowed/probe-1",
         ] {
             assert_eq!(Hidden::of(name), Hidden::Other, "{name}");
-        }
-    }
-
-    #[test]
-    fn a_files_url_is_read_back() {
-        for name in ["x.parquet", "a b%2F#?.parquet"] {
-            let url = child_url("s3://bucket/dir", name).unwrap();
-            let location = super::super::Location::parse(&url).unwrap();
-            let target = Target { location, layout: Layout::SingleFile, file: None };
-            assert_eq!(target.file_name().unwrap(), name);
         }
     }
 }

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use windrow_common::{Error, ErrorKind, Result, SinkMode};
 
+use super::abandon;
 use super::contents::Contents;
 use super::log::{self, Decision, Head, Log, Manifest};
 use super::place::{Place, PlaceRef};
@@ -30,7 +31,7 @@ use crate::stores::Stores;
 /// Times that a writer looks again because others decided first. Each time somebody else's write has gone through.
 const MAX_DECISION_ROUNDS: u32 = 1000;
 /// Says to other programs that all files are there.
-const SUCCESS: &str = "_SUCCESS";
+pub(super) const SUCCESS: &str = "_SUCCESS";
 
 /// What a write left.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -145,9 +146,20 @@ pub(super) fn blocking<T: Send + 'static>(
 /// Carries out the pending decision of a log, if there is one.
 pub(super) fn finish_pending(place: &PlaceRef, log: &Log) -> Result<bool> {
     match log.head()?.pending {
-        Some(pending) => roll_forward(place, log, &pending, &mut |_| Ok(())).map(|()| true),
+        Some(pending) => finish(place, log, &pending).map(|()| true),
         None => Ok(false),
     }
+}
+
+/// Carries out what somebody else has decided; an error says how to get past it.
+fn finish(place: &PlaceRef, log: &Log, pending: &Manifest) -> Result<()> {
+    carry_out(place, log, pending).map_err(|error| {
+        let (write, shown) = (&pending.write, place.shown(""));
+        error.context(format!(
+            "an earlier write ({write}) cannot be finished (if its files are lost for good, \
+             'windrow clean {shown} --abandon {write}' takes it back, and what was there before stays)"
+        ))
+    })
 }
 
 fn prepare_now(stores: &Stores, spec: &SinkSpec) -> Result<()> {
@@ -223,7 +235,7 @@ fn abort_now(stores: &Stores, spec: &SinkSpec) -> Result<Ending> {
 /// Decides against a write in its log, unless it is decided, and carries out what is decided.
 pub(super) fn abort_in(place: &PlaceRef, log: &Log, spec: &SinkSpec) -> Result<Manifest> {
     let manifest = settle(place, log, spec, |head| Ok(log::manifest(spec, head.last + 1, Decision::Abort)))?;
-    roll_forward(place, log, &manifest, &mut |_| Ok(()))?;
+    carry_out(place, log, &manifest)?;
     Ok(manifest)
 }
 
@@ -263,8 +275,7 @@ fn settle(
             return Ok(decided);
         }
         if let Some(pending) = &head.pending {
-            let finished = roll_forward(place, log, pending, &mut |_| Ok(()));
-            finished.map_err(|e| e.context(format!("an earlier write ({}) cannot be finished", pending.write)))?;
+            finish(place, log, pending)?;
             continue;
         }
         match propose(&head) {
@@ -279,10 +290,18 @@ fn settle(
 }
 
 /// Carries out a decision, from wherever it stands.
+pub(super) fn carry_out(place: &PlaceRef, log: &Log, manifest: &Manifest) -> Result<()> {
+    roll_forward(place, log, manifest, &mut |_| Ok(()))
+}
+
+/// The same, telling of each step.
 fn roll_forward(place: &PlaceRef, log: &Log, manifest: &Manifest, watch: Watch<'_>) -> Result<()> {
     if !log.is_published(manifest)? {
-        if manifest.decision == Decision::Publish {
-            move_files(&**place, log, manifest, watch)?;
+        match manifest.decision {
+            Decision::Publish => move_files(&**place, log, manifest, watch)?,
+            // Given up.
+            Decision::Abort if !manifest.files.is_empty() => abandon::take_back(&**place, manifest)?,
+            Decision::Abort => {}
         }
         log.mark_published(manifest)?;
         watch(Step::Published)?;
@@ -307,8 +326,15 @@ fn move_files(place: &dyn Place, log: &Log, manifest: &Manifest, watch: Watch<'_
         watch(Step::Renamed(file.name.clone()))
     })?;
     if directory {
-        place.remove_replaced(&manifest.replaces, &mut |name| watch(Step::Deleted(name.to_owned())))?;
-        place.put(SUCCESS, b"")?;
+        // Somebody else may have come to the end of it long ago. What has the replaced files' names now is not theirs, and
+        // whether all files are there is for a later write to say, if one is under way.
+        let is_done = log.is_published(manifest)?;
+        if !is_done {
+            place.remove_replaced(&manifest.replaces, &mut |name| watch(Step::Deleted(name.to_owned())))?;
+        }
+        if !is_done || log.head()?.pending.is_none() {
+            place.put(SUCCESS, b"")?;
+        }
         watch(Step::Succeeded)?;
     }
     Ok(())

@@ -45,7 +45,7 @@ impl Contents {
             if names.contains(name) {
                 contents.taken.insert(name.to_owned());
             }
-            if log::is_replaced(name, &spec.format) {
+            if log::is_replaced(name, spec) {
                 contents.has_table = true;
                 if spec.mode == SinkMode::Overwrite {
                     contents.replaced.push(name.to_owned());

@@ -5,6 +5,9 @@
 //! _windrow/00000000000000000001-<write>.published    everything it asked for has been done; readers need not read it
 //! ```
 //!
+//! _windrow/00000000000000000001.abandoned            an operator has given the decision up ([`super::abandon`]): it counts
+//!                                                    as one against the write
+//!
 //! Law: manifest *n* is created only after all before it are published. So at most the last one is pending.
 //!
 //! A single file on an object store has a log of its own, `_windrow/files/<name>/`, for there is no step there that both
@@ -16,7 +19,6 @@ use serde::{Deserialize, Serialize};
 use windrow_common::{Error, ErrorKind, Result};
 
 use super::HIDDEN_DIRECTORY;
-use super::format::Format;
 use super::place::PlaceRef;
 use super::spec::{Layout, SinkSpec};
 use super::written::WrittenFile;
@@ -39,7 +41,7 @@ pub struct Manifest {
     pub write: String,
     /// What was decided.
     pub decision: Decision,
-    /// Every file, with its final name. Empty when aborted.
+    /// Every file, with its final name. Empty when aborted, but not when given up: then these are to be taken back.
     pub files: Vec<WrittenFile>,
     /// The visible files that give way, relative to the directory. Empty unless overwriting.
     pub replaces: Vec<String>,
@@ -87,6 +89,8 @@ pub enum EntryName<'a> {
     Manifest(u64),
     /// A decision that is carried out, and the write it is about.
     Published(u64, &'a str),
+    /// A decision that was given up.
+    Abandoned(u64),
     /// Something else.
     Other,
 }
@@ -97,6 +101,9 @@ impl<'a> EntryName<'a> {
         let number = |digits: &str| (digits.len() == 20).then(|| digits.parse().ok()).flatten();
         if let Some(sequence) = name.strip_suffix(".manifest").and_then(number) {
             return EntryName::Manifest(sequence);
+        }
+        if let Some(sequence) = name.strip_suffix(".abandoned").and_then(number) {
+            return EntryName::Abandoned(sequence);
         }
         let published = name.strip_suffix(".published").and_then(|n| n.split_once('-'));
         match published.and_then(|(digits, write)| Some((number(digits)?, write))) {
@@ -115,6 +122,16 @@ pub struct Head {
     pub pending: Option<Manifest>,
     /// Published writes, by [`SinkSpec::identity`], and their places.
     pub published: BTreeMap<String, u64>,
+    /// Decisions that were given up.
+    pub abandoned: BTreeSet<u64>,
+}
+
+/// What is written down of a decision that was given up.
+#[derive(Debug, Serialize, Deserialize)]
+struct Abandoned {
+    write: String,
+    /// Final names of the files that could not be found any more.
+    lost: Vec<String>,
 }
 
 impl Head {
@@ -163,6 +180,7 @@ impl Log {
                     head.last = head.last.max(sequence);
                     head.note(write, sequence);
                 }
+                EntryName::Abandoned(sequence) => _ = head.abandoned.insert(sequence),
                 EntryName::Other => {}
             }
         }
@@ -170,7 +188,7 @@ impl Log {
             unmarked.remove(sequence);
         });
         if let Some(last) = unmarked.pop_last() {
-            let manifest = self.read(last)?;
+            let manifest = self.read(last, &head)?;
             if last > head.last {
                 head.last = last;
                 head.pending = Some(manifest);
@@ -180,7 +198,8 @@ impl Log {
         }
         // Listing is not atomic: a marker may have come while the names were read. By the law these are published.
         for sequence in unmarked {
-            head.note(&self.read(sequence)?.write, sequence);
+            let manifest = self.read(sequence, &head)?;
+            head.note(&manifest.write, sequence);
         }
         Ok(head)
     }
@@ -190,7 +209,7 @@ impl Log {
         let identity = spec.identity();
         match (&head.pending, head.published.get(&identity)) {
             (Some(pending), _) if SinkSpec::identity_of(&pending.write) == identity => Ok(Some(pending.clone())),
-            (_, Some(sequence)) => self.read(*sequence).map(Some),
+            (_, Some(sequence)) => self.read(*sequence, head).map(Some),
             (_, None) => Ok(None),
         }
     }
@@ -210,9 +229,37 @@ impl Log {
         self.place.create_once(&name, &json)
     }
 
-    /// Whether a decision has been carried out.
+    /// Whether a decision has been carried out. An error if it was to publish and was given up meanwhile: what is missing
+    /// then has not been published by somebody else.
     pub(super) fn is_published(&self, manifest: &Manifest) -> Result<bool> {
-        Ok(self.place.read(&self.marker(manifest))?.is_some())
+        let is_marked = self.place.read(&self.marker(manifest))?.is_some();
+        if is_marked && manifest.decision == Decision::Publish && self.given_up(manifest)?.is_some() {
+            let message = format!("the write {} was given up (windrow clean --abandon)", manifest.write);
+            return Err(Error::new(ErrorKind::Cancelled, message));
+        }
+        Ok(is_marked)
+    }
+
+    /// Gives a decision up whose files are lost, unless somebody else has.
+    pub(super) fn abandon(&self, manifest: &Manifest, lost: &[String]) -> Result<()> {
+        let note = Abandoned { write: manifest.write.clone(), lost: lost.to_vec() };
+        let json = serde_json::to_vec_pretty(&note).map_err(|e| Error::internal(e.to_string()))?;
+        self.place.create_once(&self.entry(&format!("{:020}.abandoned", manifest.sequence)), &json).map(drop)
+    }
+
+    /// A decision that was given up, as it counts now, and its lost files.
+    pub(super) fn abandoned(&self, manifest: &Manifest) -> Result<(Manifest, Vec<String>)> {
+        let lost = self.given_up(manifest)?.unwrap_or_default();
+        Ok((Manifest { decision: Decision::Abort, ..manifest.clone() }, lost))
+    }
+
+    /// The files whose loss made somebody give a decision up.
+    fn given_up(&self, manifest: &Manifest) -> Result<Option<Vec<String>>> {
+        let name = self.entry(&format!("{:020}.abandoned", manifest.sequence));
+        let Some(bytes) = self.place.read(&name)? else { return Ok(None) };
+        let note: Abandoned = serde_json::from_slice(&bytes)
+            .map_err(|e| Error::io(format!("'{}' cannot be understood: {e}", self.place.shown(&name))))?;
+        Ok(Some(note.lost))
     }
 
     /// Notes that a decision has been carried out.
@@ -242,11 +289,16 @@ impl Log {
         }
     }
 
-    fn read(&self, sequence: u64) -> Result<Manifest> {
+    /// A decision, as it counts now.
+    fn read(&self, sequence: u64, head: &Head) -> Result<Manifest> {
         let name = self.entry(&Manifest::file_name(sequence));
         let shown = self.place.shown(&name);
         let missing = || Error::io(format!("the manifest '{shown}' is gone; nobody may remove it"));
-        Manifest::parse(&self.place.read(&name)?.ok_or_else(missing)?, &shown)
+        let mut manifest = Manifest::parse(&self.place.read(&name)?.ok_or_else(missing)?, &shown)?;
+        if head.abandoned.contains(&sequence) {
+            manifest.decision = Decision::Abort;
+        }
+        Ok(manifest)
     }
 
     fn marker(&self, manifest: &Manifest) -> String {
@@ -272,11 +324,12 @@ pub(super) fn manifest(spec: &SinkSpec, sequence: u64, decision: Decision) -> Ma
     }
 }
 
-/// Whether a visible file counts as contents of a table in this format, so that an overwrite replaces it: what
-/// DataFusion's listing tables read by default, files of the format, compressed or not, in the directory itself and in
-/// Hive partitions below it. Others (a README, other tables in directories of their own) stay: an overwrite aimed at the
-/// wrong directory must not empty it.
-pub(super) fn is_replaced(name: &str, format: &Format) -> bool {
+/// Whether a visible file counts as contents of the table that is written, so that an overwrite replaces it: what our
+/// tables read, files of the format, compressed or not, in the directory itself and in Hive partitions below it. Others (a
+/// README, other tables in directories of their own) stay: an overwrite aimed at the wrong directory must not empty it. Of
+/// a table that reads files whatever their names, all of them go: else old rows would stay beside the new ones.
+pub(super) fn is_replaced(name: &str, spec: &SinkSpec) -> bool {
     let (directories, file) = name.rsplit_once('/').unwrap_or(("", name));
-    format.owns(file) && directories.split('/').all(|d| d.is_empty() || d.contains('='))
+    let is_read = spec.replaces_all || spec.format.owns(file);
+    is_read && directories.split('/').all(|d| d.is_empty() || d.contains('='))
 }

@@ -48,8 +48,10 @@
 //! See [`single_file`].
 //!
 //! **What is left behind** by writers that died is hidden, and taken away by [`clean`], which decides against a write
-//! before it removes what that write has staged.
+//! before it removes what that write has staged. A decided write whose files are lost is never passed over by itself: it
+//! stops all others until somebody finds the files or gives the write up ([`abandon`]).
 
+pub mod abandon;
 mod abort_on_drop;
 pub mod clean;
 pub mod commit;
@@ -76,6 +78,7 @@ mod single_file;
 mod sorted_rest;
 mod task_writer;
 
+pub use abandon::{AbandonReport, abandon};
 pub use abort_on_drop::AbortOnDrop;
 pub use clean::{CleanOptions, CleanReport, clean};
 pub use commit::{Ending, PublishSummary, Step, abort, abort_new, prepare, publish, recover};
@@ -84,7 +87,7 @@ pub use options::SinkOptions;
 pub use partition_values::PartitionColumns;
 pub use spec::{Layout, SinkSpec};
 pub use staging::AttemptContext;
-pub use target::{Location, Target};
+pub use target::Target;
 pub use visible::VisibleStore;
 pub use write_exec::WriteExec;
 pub use written::{Upload, WrittenFile, rows_of};

@@ -38,18 +38,23 @@ pub(super) struct Receipt {
     lanes: u32,
     free: Arc<Semaphore>,
     upload: OnceLock<Upload>,
+    inode: Option<u64>,
 }
 
 impl Receipt {
-    /// Of an output that keeps nothing in memory.
-    pub(super) fn local() -> Arc<Self> {
-        Self::with_lanes(0)
+    /// Of an output that keeps nothing in memory; with the file's number in its file system if that is to be told.
+    pub(super) fn local(inode: Option<u64>) -> Arc<Self> {
+        Arc::new(Self { inode, ..Self::new(0) })
     }
 
     /// Of an output that sends as many parts at once.
     pub(super) fn with_lanes(lanes: u32) -> Arc<Self> {
+        Arc::new(Self::new(lanes))
+    }
+
+    fn new(lanes: u32) -> Self {
         let free = Arc::new(Semaphore::new(lanes as usize));
-        Arc::new(Self { held: AtomicUsize::new(0), lanes, free, upload: OnceLock::new() })
+        Self { held: AtomicUsize::new(0), lanes, free, upload: OnceLock::new(), inode: None }
     }
 
     /// Bytes that the output holds in memory.
@@ -69,6 +74,11 @@ impl Receipt {
     /// The upload that the file is staged as, once it is complete; none in a file system.
     pub(super) fn upload(&self) -> Option<Upload> {
         self.upload.get().cloned()
+    }
+
+    /// The file's number in its file system, if it is to be told.
+    pub(super) fn inode(&self) -> Option<u64> {
+        self.inode
     }
 
     /// The upload is complete.

@@ -13,9 +13,13 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use windrow_common::{Error, ErrorKind, Result};
 
 use super::format::type_name;
+use super::is_hidden;
 
 /// The value of NULL, and, as in Spark, of the empty text: a directory must have a name.
 const NO_VALUE: &str = "__HIVE_DEFAULT_PARTITION__";
+
+/// Bytes of a directory's name that file systems take.
+const MAX_NAME_BYTES: usize = 255;
 
 /// The partition columns of some rows.
 #[derive(Clone, Debug)]
@@ -46,6 +50,12 @@ impl PartitionColumns {
             let index = find(schema, name)?;
             if indices.contains(&index) {
                 return Err(Error::user(format!("PARTITIONED BY names the column '{name}' twice")));
+            }
+            if is_hidden(&format!("{name}="), true) {
+                return Err(Error::user(format!(
+                    "rows cannot be partitioned by the column '{name}': directories whose names begin with a dot are \
+                     hidden; rename it with AS"
+                )));
             }
             check_type(name, schema.field(index).data_type())?;
             indices.push(index);
@@ -114,6 +124,7 @@ impl PartitionColumns {
             if !path.is_empty() {
                 path.push('/');
             }
+            let begin = path.len();
             escape(name, &mut path);
             path.push('=');
             let formatter = ArrayFormatter::try_new(column.as_ref(), &FormatOptions::new().with_display_error(false))?;
@@ -124,9 +135,20 @@ impl PartitionColumns {
                 NO_VALUE => path.push_str(&NO_VALUE.replacen('_', "%5F", 1)),
                 other => escape(other, &mut path),
             }
+            if path.len() - begin > MAX_NAME_BYTES {
+                return Err(ArrowError::ExternalError(Box::new(too_long(name, &value))));
+            }
         }
         Ok(path)
     }
+}
+
+fn too_long(name: &str, value: &str) -> Error {
+    let begin: String = value.chars().take(40).collect();
+    Error::user(format!(
+        "the value '{begin}…' of the column '{name}' makes a name of a directory of more than {MAX_NAME_BYTES} bytes; \
+         partition by a shorter text, such as a part or a hash of it"
+    ))
 }
 
 /// These rows of a batch.
@@ -245,6 +267,20 @@ mod tests {
     }
 
     #[test]
+    fn values_that_make_no_name_are_refused_as_such() {
+        let divided = |text: String| {
+            let columns: [(&str, ArrayRef); 2] =
+                [("id", Arc::new(Int64Array::from(vec![1]))), ("text", Arc::new(StringArray::from(vec![text])))];
+            let batch = RecordBatch::try_from_iter(columns).unwrap();
+            PartitionColumns::try_new(&batch.schema(), &names(&["text"])).unwrap().divide(&batch)
+        };
+        assert_eq!(divided("x".repeat(250)).unwrap()[0].directory.len(), 255);
+        let error = crate::error::classify(&divided("x".repeat(251)).unwrap_err().into());
+        assert_eq!(error.kind, ErrorKind::User);
+        assert!(error.message.contains("255 bytes") && error.message.contains("'text'"), "{error}");
+    }
+
+    #[test]
     fn the_files_have_the_other_columns() {
         let batch = batch();
         let columns = PartitionColumns::try_new(&batch.schema(), &names(&["text", "flag"])).unwrap();
@@ -263,13 +299,17 @@ mod tests {
             Field::new("f", DataType::Float64, true),
             Field::new("l", list, true),
             Field::new("b", DataType::Binary, true),
+            Field::new(".dot", DataType::Int64, true),
+            Field::new("_line", DataType::Int64, true),
         ]));
         let says = |by: &[&str]| PartitionColumns::try_new(&schema, &names(by)).unwrap_err().message;
-        assert!(says(&["nope"]).contains("id, f, l, b"));
+        assert!(says(&["nope"]).contains("id, f, l, b, .dot"));
         assert!(says(&["id", "id"]).contains("twice"));
         assert!(says(&["f"]).contains("DECIMAL"));
         assert!(says(&["l"]).contains("a list"));
         assert!(says(&["b"]).contains("VARCHAR"));
+        assert!(says(&[".dot"]).contains("hidden"), "readers would not see the rows");
+        PartitionColumns::try_new(&schema, &names(&["_line"])).unwrap();
         let only = Arc::new(Schema::new(vec![Field::new("id", DataType::Int64, true)]));
         assert!(PartitionColumns::try_new(&only, &names(&["id"])).unwrap_err().message.contains("all columns"));
     }

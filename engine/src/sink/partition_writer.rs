@@ -205,7 +205,7 @@ impl PartitionWriter {
         let Staged { output, path, receipt } = self.place.begin(&staged, &name, self.spec.layout)?;
         self.begun.push(staged.clone());
         let encoder = Encoder::begin(&self.spec.format, self.schema.clone(), output, &path)?;
-        let file = WrittenFile { name, staged, rows: 0, bytes: 0, upload: None };
+        let file = WrittenFile { name, staged, rows: 0, bytes: 0, upload: None, inode: None };
         Ok(OpenFile { encoder, path, receipt, file })
     }
 
@@ -213,6 +213,7 @@ impl PartitionWriter {
         if let Some(OpenFile { encoder, path, receipt, mut file }) = self.open.take() {
             file.bytes = encoder.finish(&path).map_err(|e| self.explained(e))?;
             file.upload = receipt.upload();
+            file.inode = receipt.inode();
             self.done.push(file);
         }
         self.reservation.free();

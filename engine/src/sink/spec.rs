@@ -1,5 +1,7 @@
 //! What one write is: whose, where to, in which format, and what becomes of what is there.
 
+use std::path::Path;
+
 use arrow::datatypes::SchemaRef;
 use serde::{Deserialize, Serialize};
 use windrow_common::{Error, JobId, Result, SinkMode};
@@ -7,8 +9,8 @@ use windrow_common::{Error, JobId, Result, SinkMode};
 use super::format::Format;
 use super::partition_values::PartitionColumns;
 use super::place::{self, PlaceRef};
-use super::target::{Location, Target};
-use crate::stores::Stores;
+use super::target::Target;
+use crate::stores::{Location, Stores};
 
 /// Bytes after which a task begins a new file, unless the statement says otherwise. Large enough that a file's footer
 /// and its opening cost nothing beside its contents, small enough that a scan of one table is spread over many tasks.
@@ -26,8 +28,8 @@ pub struct SinkSpec {
     pub statement: u32,
     /// Which sink of the statement.
     pub sink: u32,
-    /// Absolute path, `file://` URL or URL of an object store (`s3://bucket/dir`): the directory, or the file with
-    /// [`Layout::SingleFile`].
+    /// Absolute path, `file://` URL or URL of an object store (`s3://bucket/dir`), as [`Location::parse`] reads it: the
+    /// directory, or the file with [`Layout::SingleFile`].
     pub target: String,
     /// One file or a directory of them.
     pub layout: Layout,
@@ -44,6 +46,10 @@ pub struct SinkSpec {
     /// What becomes of what is there.
     #[serde(with = "ModeDef")]
     pub mode: SinkMode,
+    /// Whether an overwrite replaces all files, whatever their names: those of a table that reads all of them. Else it
+    /// replaces the files of its format.
+    #[serde(default)]
+    pub replaces_all: bool,
     /// Bytes after which a task begins a new file; 0: never. Does not apply to [`Layout::SingleFile`].
     pub target_file_bytes: u64,
     /// 128 random bits, minted when the statement was planned: tells the writers of one write apart in a manifest.
@@ -99,14 +105,12 @@ impl SinkSpec {
 
     /// Where it writes to. An error if that is not said in full: a plan does not depend on who reads it.
     pub fn target(&self) -> Result<Target> {
-        let location = Location::parse(&self.target)?;
-        match &location {
-            Location::Path(path) if !path.is_absolute() => {
-                let message = format!("the target '{}' of a write must be absolute when it is planned", self.target);
-                Err(Error::internal(message))
-            }
-            _ => Ok(Target { location, layout: self.layout, file: None }),
+        if !self.target.starts_with('/') && !self.target.contains("://") {
+            let message = format!("the target '{}' of a write must be absolute when it is planned", self.target);
+            return Err(Error::internal(message));
         }
+        let location = Location::parse(&self.target, Path::new("/"))?;
+        Ok(Target { location, layout: self.layout, file: None })
     }
 
     /// The place that final and staged names are relative to: the target, or what the single file lies in.
@@ -117,6 +121,28 @@ impl SinkSpec {
     /// The last part of a single file's path.
     pub fn file_name(&self) -> Result<String> {
         self.target()?.file_name()
+    }
+}
+
+#[cfg(test)]
+impl SinkSpec {
+    /// A write of Parquet files into a directory.
+    pub(crate) fn for_test(target: &str) -> Self {
+        Self {
+            cluster: "test".into(),
+            job: 5 << 64,
+            statement: 0,
+            sink: 0,
+            target: target.to_owned(),
+            layout: Layout::Directory,
+            format: Format::default(),
+            partition_by: vec![],
+            gathers_partitions: false,
+            mode: SinkMode::Append,
+            replaces_all: false,
+            target_file_bytes: 0,
+            nonce: 7,
+        }
     }
 }
 

@@ -154,7 +154,7 @@ mod tests {
     fn file(staging: &Staging, directory: &str) -> WrittenFile {
         let part = Part { attempt: AttemptId(7 << 64 | 5), directory: directory.into(), partition: 3, index: 1234 };
         let (name, staged) = (staging.final_name(&part), staging.staged(&part));
-        WrittenFile { name, staged, rows: 0, bytes: 0, upload: None }
+        WrittenFile { name, staged, rows: 0, bytes: 0, upload: None, inode: None }
     }
 
     #[test]

@@ -1,30 +1,17 @@
 //! Where a statement writes to: what the text of `COPY … TO '…'` or of a table's location means.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
-use object_store::path::Path as StorePath;
-use url::Url;
 use windrow_common::{Error, ErrorKind, Result};
 
 use super::format::FileName;
 use super::spec::Layout;
-
-/// Schemes of the object stores that are written to.
-const STORE_SCHEMES: [&str; 6] = ["s3", "s3a", "gs", "az", "abfs", "abfss"];
-
-/// Where something lies.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Location {
-    /// In a file system.
-    Path(PathBuf),
-    /// In an object store.
-    Url(Url),
-}
+use crate::stores::Location;
 
 /// A place to write to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// Where it is; a path is absolute.
+    /// Where it is, as readers understand it too.
     pub location: Location,
     /// A single file or a directory.
     pub layout: Layout,
@@ -32,56 +19,47 @@ pub struct Target {
     pub file: Option<FileName>,
 }
 
-impl Location {
-    /// Reads a path or a URL, as it is.
-    pub fn parse(text: &str) -> Result<Self> {
-        match text.split_once("://").filter(|(scheme, _)| is_scheme(scheme)) {
-            Some((scheme, _)) if STORE_SCHEMES.contains(&scheme.to_ascii_lowercase().as_str()) => {
-                store_url(text).map(Location::Url)
-            }
-            _ => local_path(text).map(Location::Path),
-        }
-    }
-}
-
 impl Target {
     /// Reads a target's text. Relative paths start at `base`. A path that ends with `/`, or without the extension of a
     /// file format, is a directory.
     pub fn parse(text: &str, base: &Path) -> Result<Self> {
-        let location = Location::parse(text)?;
-        if text.trim().is_empty() {
-            return Err(Error::user("the target is empty; name a directory ('out/') or a file ('out.parquet')"));
+        refuse_wildcards(text)?;
+        let location = Location::parse(text, base)?;
+        refuse_credentials(text)?;
+        Self::at(location)
+    }
+
+    /// The target that a location is.
+    pub fn at(location: Location) -> Result<Self> {
+        if location.is_web() {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                format!(
+                    "'{location}': nothing can be written to a web server; a path, a file:// URL, and s3://, gs://, az:// \
+                     and abfss:// URLs can"
+                ),
+            ));
         }
-        if let Some(sign) = text.chars().find(|c| matches!(c, '*' | '?' | '[' | '\0')) {
-            return Err(Error::user(format!(
-                "'{sign}' cannot be part of a target; it would not be found again: '{text}'"
-            )));
-        }
-        let location = match location {
-            Location::Path(local) => Location::Path(normal(&base.join(local))),
-            url @ Location::Url(_) => url,
-        };
-        let name = location.last_part().filter(|_| !text.ends_with('/'));
+        // What once was a name may be a pattern to whoever reads its text later.
+        refuse_wildcards(&location.to_string())?;
+        let name = location.last_part().filter(|_| !location.says_directory());
         // Other extensions (`/data/v1.2`) mean a directory.
-        let file = name.as_deref().map(FileName::parse).transpose()?.flatten();
+        let file = name.map(FileName::parse).transpose()?.flatten();
         let layout = if file.is_some() { Layout::SingleFile } else { Layout::Directory };
         Ok(Self { location, layout, file })
     }
 
     /// The text for [`super::SinkSpec::target`].
-    pub fn text(&self) -> Result<String> {
-        match &self.location {
-            Location::Path(path) => {
-                let text = path.to_str().map(str::to_owned);
-                text.ok_or_else(|| Error::user(format!("'{}' is not UTF-8", path.display())))
-            }
-            Location::Url(url) => Ok(url.as_str().to_owned()),
-        }
+    pub fn text(&self) -> String {
+        let text = self.location.to_string();
+        // The slash of a store's or file system's root belongs to it.
+        let is_root = self.location.path().as_ref().is_empty();
+        if is_root { text } else { text.trim_end_matches('/').to_owned() }
     }
 
     /// The last part of a single file's path.
     pub(super) fn file_name(&self) -> Result<String> {
-        self.location.last_part().ok_or_else(|| self.no_file_name())
+        self.location.last_part().map(str::to_owned).ok_or_else(|| self.no_file_name())
     }
 
     /// The directory that names are relative to: `path` itself, or what the single file lies in.
@@ -93,105 +71,30 @@ impl Target {
     }
 
     fn no_file_name(&self) -> Error {
-        match &self.location {
-            Location::Path(path) => Error::user(format!("'{}' does not name a file", path.display())),
-            Location::Url(url) => Error::user(format!("'{url}' does not name a file")),
+        Error::user(format!("'{}' does not name a file", self.location))
+    }
+}
+
+fn refuse_wildcards(text: &str) -> Result<()> {
+    match text.chars().find(|c| matches!(c, '*' | '?' | '[' | '\0')) {
+        None => Ok(()),
+        Some(sign) => {
+            Err(Error::user(format!("'{sign}' cannot be part of a target; it would not be found again: '{text}'")))
         }
     }
 }
 
-impl Location {
-    /// The last part of the path, if it is a name.
-    fn last_part(&self) -> Option<String> {
-        match self {
-            Location::Path(path) => path.file_name().and_then(|name| name.to_str()).map(str::to_owned),
-            Location::Url(url) => store_path(url).ok()?.filename().map(str::to_owned),
-        }
+/// What is written into plans and logs must hold no secrets.
+fn refuse_credentials(text: &str) -> Result<()> {
+    let Some((scheme, rest)) = text.split_once("://") else { return Ok(()) };
+    let authority = rest.split('/').next().unwrap_or_default();
+    let Some((user, _)) = authority.rsplit_once('@') else { return Ok(()) };
+    let container_before_host = scheme.to_ascii_lowercase().starts_with('a');
+    if user.contains(':') || !container_before_host {
+        let message = format!("a URL of {scheme}:// holds no credentials; they come from the environment");
+        return Err(Error::user(message));
     }
-}
-
-/// The URL of a place in an object store. What is written into plans and logs must hold no secrets.
-fn store_url(text: &str) -> Result<Url> {
-    let url = Url::parse(text).map_err(|e| Error::user(format!("'{text}' is not a URL: {e}")))?;
-    let container_before_host = matches!(url.scheme(), "az" | "abfs" | "abfss");
-    if url.password().is_some() || !url.username().is_empty() && !container_before_host {
-        return Err(Error::user(format!(
-            "a URL of {}:// holds no credentials; they come from the environment",
-            url.scheme()
-        )));
-    }
-    if url.host_str().is_none_or(str::is_empty) {
-        return Err(Error::user(format!("'{text}' names no bucket; write for example s3://bucket/directory/")));
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err(Error::user(format!("'{text}' has a '?' or '#'; write %3F or %23 for a sign in a name")));
-    }
-    store_path(&url)?;
-    Ok(url)
-}
-
-/// The path of a URL in its store.
-fn store_path(url: &Url) -> Result<StorePath> {
-    let path = StorePath::from_url_path(url.path());
-    path.map_err(|e| Error::user(format!("'{url}' cannot be a place in an object store: {e}")))
-}
-
-/// The path of a `file://` URL or of a plain path; other schemes are refused.
-fn local_path(text: &str) -> Result<PathBuf> {
-    let Some((scheme, rest)) = text.split_once("://").filter(|(scheme, _)| is_scheme(scheme)) else {
-        return Ok(PathBuf::from(text));
-    };
-    if !scheme.eq_ignore_ascii_case("file") {
-        return Err(Error::new(
-            ErrorKind::Unsupported,
-            format!(
-                "'{text}': nothing can be written to {scheme}://; a path, a file:// URL, and s3://, gs://, az:// and \
-                 abfs:// URLs can"
-            ),
-        ));
-    }
-    let path = rest.strip_prefix("localhost").unwrap_or(rest);
-    if !path.starts_with('/') {
-        return Err(Error::user(format!("'{text}' names a host; a file:// URL has three slashes: file:///tmp/out/")));
-    }
-    percent_decoded(path)
-        .map(PathBuf::from)
-        .ok_or_else(|| Error::user(format!("'{text}' has a '%' that is not followed by the two digits of a character")))
-}
-
-fn is_scheme(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_ascii_alphabetic())
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
-}
-
-fn percent_decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte == b'%' {
-            let digits = [rest.next()?, rest.next()?];
-            let digits = std::str::from_utf8(&digits).ok().filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit()))?;
-            bytes.push(u8::from_str_radix(digits, 16).ok()?);
-        } else {
-            bytes.push(byte);
-        }
-    }
-    String::from_utf8(bytes).ok()
-}
-
-/// Without `.` and `..`, which stores do not have. Like URLs, and like the readers, this does not look at links.
-fn normal(path: &Path) -> PathBuf {
-    let mut normal = PathBuf::new();
-    for component in path.components() {
-        match component {
-            Component::CurDir => {}
-            Component::ParentDir => {
-                normal.pop();
-            }
-            other => normal.push(other),
-        }
-    }
-    normal
+    Ok(())
 }
 
 #[cfg(test)]
@@ -200,7 +103,7 @@ mod tests {
 
     #[test]
     fn paths_mean_what_they_look_like() {
-        let parse = |text: &str| Target::parse(text, Path::new("/base")).map(|t| (t.text().unwrap(), t.layout));
+        let parse = |text: &str| Target::parse(text, Path::new("/base")).map(|t| (t.text(), t.layout));
         for (text, path, layout) in [
             ("out/", "/base/out", Layout::Directory),
             ("out", "/base/out", Layout::Directory),
@@ -215,17 +118,26 @@ mod tests {
             ("file:///tmp/a%20b/", "/tmp/a b", Layout::Directory),
             ("file://localhost/tmp/x.parquet", "/tmp/x.parquet", Layout::SingleFile),
             ("a%20b", "/base/a%20b", Layout::Directory),
-            ("s3://bucket", "s3://bucket", Layout::Directory),
-            ("s3://bucket/a/../b/", "s3://bucket/b/", Layout::Directory),
-            ("S3A://bucket/v1.2", "s3a://bucket/v1.2", Layout::Directory),
-            ("gs://bucket/a b/x.parquet", "gs://bucket/a%20b/x.parquet", Layout::SingleFile),
+            ("/", "/", Layout::Directory),
+            ("s3://bucket", "s3://bucket/", Layout::Directory),
+            ("S3A://bucket/v1.2", "s3://bucket/v1.2", Layout::Directory),
+            ("gs://bucket/a b/x.parquet", "gs://bucket/a b/x.parquet", Layout::SingleFile),
+            ("s3://bucket/a%20b/k=1%2F2/", "s3://bucket/a%20b/k=1%2F2", Layout::Directory),
+            ("s3://bucket/a#b/", "s3://bucket/a#b", Layout::Directory),
             (
                 "abfss://data@account.dfs.core.windows.net/x/",
-                "abfss://data@account.dfs.core.windows.net/x/",
+                "abfss://data@account.dfs.core.windows.net/x",
                 Layout::Directory,
             ),
         ] {
             assert_eq!(parse(text).unwrap(), (path.to_owned(), layout), "{text}");
+            // A plan's text means the same to whoever reads it.
+            let target = Target::parse(text, Path::new("/base")).unwrap();
+            let read = Target::parse(&target.text(), Path::new("/elsewhere")).unwrap();
+            assert_eq!(
+                (read.location.path(), read.location.store()),
+                (target.location.path(), target.location.store())
+            );
         }
     }
 
@@ -237,8 +149,8 @@ mod tests {
             ("ftp://host/x/", ErrorKind::Unsupported, "s3://"),
             ("s3:///x/", ErrorKind::User, "names no bucket"),
             ("s3://key:secret@bucket/x/", ErrorKind::User, "no credentials"),
-            ("s3://bucket/a#b/", ErrorKind::User, "%23"),
-            ("s3://bucket/a//b/", ErrorKind::User, "cannot be a place"),
+            ("s3://bucket/a//b/", ErrorKind::User, "a//b"),
+            ("s3://bucket/a/../b/", ErrorKind::User, ".."),
             ("x.orc", ErrorKind::Unsupported, "name.parquet"),
             ("x.csv.bz2", ErrorKind::Unsupported, "gz and zst can"),
             ("x.gz", ErrorKind::User, "name.csv.gz"),

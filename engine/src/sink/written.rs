@@ -22,6 +22,10 @@ pub struct WrittenFile {
     /// The upload that becomes the file; none in a file system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upload: Option<Upload>,
+    /// Which file it is in its file system, whatever it is called: of a single file, for which there is no log that says
+    /// whether it has been published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inode: Option<u64>,
 }
 
 /// A complete upload that nobody sees before it is completed.
@@ -43,10 +47,12 @@ static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
         Field::new("bytes", DataType::UInt64, false),
         // As JSON: nobody but the commit looks into it.
         Field::new("upload", DataType::Utf8, true),
+        Field::new("inode", DataType::UInt64, true),
     ]))
 });
 
-/// The schema of the rows that [`super::WriteExec`] yields: `staged`, `name`, `rows`, `bytes`, `upload`.
+/// The schema of the rows that [`super::WriteExec`] yields: `staged`, `name`, `rows`, `bytes`, `upload`,
+/// `inode`.
 pub fn schema() -> SchemaRef {
     Arc::clone(&SCHEMA)
 }
@@ -64,6 +70,7 @@ pub(super) fn batch_of(files: &[WrittenFile]) -> Result<RecordBatch> {
             Arc::new(UInt64Array::from_iter_values(files.iter().map(|f| f.rows))),
             Arc::new(UInt64Array::from_iter_values(files.iter().map(|f| f.bytes))),
             Arc::new(StringArray::from_iter(uploads)),
+            Arc::new(UInt64Array::from_iter(files.iter().map(|f| f.inode))),
         ],
     );
     batch.map_err(|e| cannot(e.to_string()))
@@ -76,10 +83,11 @@ pub fn rows_of(batches: &[RecordBatch]) -> Result<Vec<WrittenFile>> {
         let wrong = || Error::internal(format!("these are not rows of written files: {}", batch.schema()));
         let text = |i: usize| batch.column(i).as_string_opt::<i32>().ok_or_else(wrong);
         let number = |i: usize| batch.column(i).as_primitive_opt::<UInt64Type>().ok_or_else(wrong);
-        if batch.num_columns() != 5 || batch.columns()[..4].iter().any(|c| c.null_count() > 0) {
+        if batch.num_columns() != 6 || batch.columns()[..4].iter().any(|c| c.null_count() > 0) {
             return Err(wrong());
         }
         let (staged, name, rows, bytes, uploads) = (text(0)?, text(1)?, number(2)?, number(3)?, text(4)?);
+        let inodes = number(5)?;
         for i in 0..batch.num_rows() {
             let upload = uploads.is_valid(i).then(|| serde_json::from_str(uploads.value(i)));
             files.push(WrittenFile {
@@ -88,6 +96,7 @@ pub fn rows_of(batches: &[RecordBatch]) -> Result<Vec<WrittenFile>> {
                 rows: rows.value(i),
                 bytes: bytes.value(i),
                 upload: upload.transpose().map_err(|_| wrong())?,
+                inode: inodes.is_valid(i).then(|| inodes.value(i)),
             });
         }
     }

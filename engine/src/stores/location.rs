@@ -113,22 +113,42 @@ impl Location {
         self.pattern.as_ref().is_none_or(|pattern| pattern.matches_with(relative, MATCHING))
     }
 
-    /// The URL, as it stands in the definition of a table.
+    /// Its path in this machine's file system, if it lies there.
+    pub fn local_path(&self) -> Option<PathBuf> {
+        self.is_local().then(|| PathBuf::from(format!("/{}", self.path)))
+    }
+
+    /// The last part of its path, if it has one and is no pattern.
+    pub fn last_part(&self) -> Option<&str> {
+        self.path.filename().filter(|_| self.pattern.is_none())
+    }
+
+    /// The URL, as it stands in the definition of a table: reading it gives this location again.
     pub fn url(&self) -> String {
+        let place = self.place();
+        // Where URLs are decoded when they are read; names in object stores are taken as they stand.
+        let place = match self.is_local() || self.is_web() {
+            true => place.replace('%', "%25").replace('#', "%23"),
+            false => place,
+        };
+        format!("{}/{place}", self.store)
+    }
+
+    /// What stands behind the store.
+    fn place(&self) -> String {
         let slash = if self.directory && !self.path.as_ref().is_empty() && self.pattern.is_none() { "/" } else { "" };
         match &self.pattern {
-            None => format!("{}/{}{slash}", self.store, self.path),
-            Some(pattern) if self.path.as_ref().is_empty() => format!("{}/{pattern}", self.store),
-            Some(pattern) => format!("{}/{}/{pattern}", self.store, self.path),
+            None => format!("{}{slash}", self.path),
+            Some(pattern) if self.path.as_ref().is_empty() => pattern.to_string(),
+            Some(pattern) => format!("{}/{pattern}", self.path),
         }
     }
 }
 
-/// As people write it: local files without a scheme.
+/// As people write it: local files without a scheme. Reading it gives this location again.
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let url = self.url();
-        f.write_str(url.strip_prefix("file://").unwrap_or(&url))
+        if self.is_local() { write!(f, "/{}", self.place()) } else { f.write_str(&self.url()) }
     }
 }
 
@@ -234,6 +254,11 @@ fn normal(path: &FilePath) -> PathBuf {
 }
 
 fn decoded(text: &str, path: &str) -> Result<String> {
+    let is_digit = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_hexdigit);
+    let bytes = path.as_bytes();
+    if (0..bytes.len()).any(|i| bytes[i] == b'%' && !(is_digit(bytes.get(i + 1)) && is_digit(bytes.get(i + 2)))) {
+        return Err(Error::user(format!("'{text}' has a '%' that is not followed by the two digits of a character")));
+    }
     percent_encoding::percent_decode_str(path)
         .decode_utf8()
         .map(|path| path.into_owned())
@@ -288,10 +313,35 @@ mod tests {
             ("file://host/x", "three slashes"),
             ("https://h/x?sig=secret", "cannot be read"),
             ("https://user:secret@h/x", "may not contain"),
+            ("file:///x%2", "two digits"),
         ] {
             let error = Location::parse(text, FilePath::new("/")).unwrap_err().message;
             assert!(error.contains(says) && !error.contains("secret"), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn what_is_written_down_is_read_as_the_same_place() {
+        for text in [
+            "/data/a%20b/x.csv",
+            "/data/50%/",
+            "a #1/x.csv",
+            "file:///a%20b/",
+            "/",
+            "s3://lake/a/b=1%2F2/",
+            "s3://lake/a b#c.csv",
+            "s3://lake",
+            "az://c/x/*.csv",
+            "https://h/a%2520b.csv",
+        ] {
+            let location = Location::parse(text, FilePath::new("/base")).unwrap();
+            for written in [location.url(), location.to_string()] {
+                let read = Location::parse(&written, FilePath::new("/other")).unwrap();
+                assert_eq!(read, location, "{text} → {written}");
+            }
+        }
+        let local = Location::parse("/data/a%20b/", FilePath::new("/")).unwrap();
+        assert_eq!(local.local_path(), Some(PathBuf::from("/data/a%20b")), "a path is taken as it stands");
     }
 
     #[test]

@@ -110,10 +110,9 @@ impl Stores {
         self.enter(store_key(url), Client::writable(store));
     }
 
-    /// The place that a URL of an object store (`s3://bucket/dir`) names, to be written to.
-    pub fn writable(&self, url: &Url) -> Result<WritableStore> {
-        let text = percent_encoding::percent_decode_str(url.as_str()).decode_utf8_lossy().into_owned();
-        let location = self.locate(&text, FilePath::new("/"))?;
+    /// A place in an object store, to be written to; refused if the operator does not allow it.
+    pub fn writable(&self, location: &Location) -> Result<WritableStore> {
+        self.allowed.check(location)?;
         let entry = self.entry(location.store())?;
         let Client { objects, uploads: Some(uploads) } = entry.client else {
             return Err(Error::new(ErrorKind::Unsupported, format!("'{location}': nothing can be written there")));

@@ -1,8 +1,8 @@
 //! Writing once: two attempts, crashes in every step, modes, and what our readers see meanwhile; in a file system and on
 //! an object store.
 
+mod abandon;
 mod clean;
-mod directory;
 mod faults;
 mod formats;
 mod lab;

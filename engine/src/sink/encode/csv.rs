@@ -1,7 +1,7 @@
 //! CSV and TSV.
 //!
 //! Not by `arrow-csv`, whose writer makes the same of NULL and of an empty text. Here, as in PostgreSQL and DuckDB, NULL is
-//! written without quotes, and a text that looks like NULL (by default the empty one) in quotes; who reads quotes as
+//! written without quotes, and a value that looks like NULL (by default the empty text) in quotes; who reads quotes as
 //! nothing special loses no more than before.
 
 use std::io::Write as _;
@@ -37,7 +37,7 @@ impl CsvEncoder {
         let mut encoder = Self { settings: settings.clone(), output, line: Vec::new(), value: String::new() };
         if settings.header {
             for field in schema.fields() {
-                put(&encoder.settings, &mut encoder.line, Some(field.name()), true);
+                put(&encoder.settings, &mut encoder.line, Some(field.name()));
             }
             encoder.end_line(schema.fields().len(), path)?;
         }
@@ -74,7 +74,7 @@ impl FileEncoder for CsvEncoder {
         for row in 0..batch.num_rows() {
             for (index, (column, formatter)) in columns.iter().enumerate() {
                 let Some(formatter) = formatter.as_ref().filter(|_| column.is_valid(row)) else {
-                    put(&settings, &mut self.line, None, false);
+                    put(&settings, &mut self.line, None);
                     continue;
                 };
                 self.value.clear();
@@ -82,8 +82,7 @@ impl FileEncoder for CsvEncoder {
                     let schema = batch.schema();
                     Error::user(format!("a value of column '{}' cannot be written: {e}", schema.field(index).name()))
                 })?;
-                let is_text = column.data_type() == &DataType::Utf8 || column.data_type() == &DataType::LargeUtf8;
-                put(&settings, &mut self.line, Some(&self.value), is_text);
+                put(&settings, &mut self.line, Some(&self.value));
             }
             self.end_line(columns.len(), path)?;
         }
@@ -119,25 +118,23 @@ pub(in crate::sink) fn format_options(times: &TimeFormats) -> FormatOptions<'_> 
 }
 
 /// Adds a value, or NULL, and a delimiter to a line.
-fn put(settings: &CsvSettings, line: &mut Vec<u8>, value: Option<&str>, is_text: bool) {
+fn put(settings: &CsvSettings, line: &mut Vec<u8>, value: Option<&str>) {
     match value {
         None => line.extend_from_slice(settings.null_value.as_bytes()),
-        Some(value) if needs_quotes(settings, value, is_text) => quoted(settings, line, value),
+        Some(value) if needs_quotes(settings, value) => quoted(settings, line, value),
         Some(value) => line.extend_from_slice(value.as_bytes()),
     }
     line.push(settings.delimiter);
 }
 
-fn needs_quotes(settings: &CsvSettings, value: &str, is_text: bool) -> bool {
+fn needs_quotes(settings: &CsvSettings, value: &str) -> bool {
     let special = |b: u8| {
         b == settings.delimiter || b == settings.quote || Some(b) == settings.escape || matches!(b, b'\n' | b'\r')
     };
     let edge = |b: Option<&u8>| b.is_some_and(|b| b.is_ascii_whitespace());
     let bytes = value.as_bytes();
-    (is_text && value == settings.null_value)
-        || bytes.iter().any(|b| special(*b))
-        || edge(bytes.first())
-        || edge(bytes.last())
+    // A number that looks like NULL is none either.
+    value == settings.null_value || bytes.iter().any(|b| special(*b)) || edge(bytes.first()) || edge(bytes.last())
 }
 
 fn quoted(settings: &CsvSettings, line: &mut Vec<u8>, value: &str) {
@@ -159,7 +156,7 @@ mod tests {
 
     fn line(settings: &CsvSettings, values: &[Option<&str>]) -> String {
         let mut line = Vec::new();
-        values.iter().for_each(|value| put(settings, &mut line, *value, true));
+        values.iter().for_each(|value| put(settings, &mut line, *value));
         line.pop();
         String::from_utf8(line).unwrap()
     }

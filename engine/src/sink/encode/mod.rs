@@ -3,11 +3,12 @@
 //!
 //! ```text
 //!  parquet ───────────────────────────────────────────────► output
-//!  arrow, avro ── plain columns ── pending rows ── buffered ► output
+//!  arrow, avro ── plain columns ── blocks of pending rows ── buffered ► output
 //!  csv, json ──── plain columns ── text ── gzip, zstd ── buffered ► output
 //! ```
 
 mod avro;
+mod blocks;
 mod buffered;
 mod csv;
 mod ipc;
@@ -66,8 +67,8 @@ impl Encoder {
             }
             Format::Csv(settings) => Box::new(csv::CsvEncoder::begin(settings, &stored, output, path)?),
             Format::Json(settings) => Box::new(json::JsonEncoder::begin(settings, &stored, output, path)?),
-            Format::Arrow(settings) => Box::new(ipc::IpcEncoder::begin(settings, &stored, output, path)?),
-            Format::Avro(settings) => Box::new(avro::AvroEncoder::begin(settings, &stored, output, path)?),
+            Format::Arrow(settings) => Box::new(ipc::begin(settings, &stored, output, path)?),
+            Format::Avro(settings) => Box::new(avro::begin(settings, &stored, output, path)?),
         };
         Ok(Self { plain: Plain::new(format.name(), &schema, stored), inner })
     }

@@ -7,7 +7,7 @@ use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field, SchemaRef, TimeUnit};
 use windrow_common::{Error, Result};
 
-use crate::sink::format::{FormatName, type_name};
+use crate::sink::format::{FormatName, holds, holds_long_dates, type_name};
 
 /// How a column gets into the file.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -29,7 +29,7 @@ impl Plain {
     pub(super) fn new(format: FormatName, given: &SchemaRef, stored: SchemaRef) -> Self {
         let way = |(given, stored): (&Arc<Field>, &Arc<Field>)| match given.data_type() {
             same if same == stored.data_type() => Way::AsItIs,
-            other if format == FormatName::Avro && holds_nanoseconds(other) => Way::CastAndCompared,
+            other if lost_in(format, other).is_some() => Way::CastAndCompared,
             _ => Way::Cast,
         };
         let ways = given.fields().iter().zip(stored.fields()).map(way).collect();
@@ -57,7 +57,7 @@ impl Plain {
         if way == Way::CastAndCompared {
             let back = cast(&stored, column.data_type()).map_err(|e| Error::internal(e.to_string()))?;
             if &*back != column.as_ref() {
-                let lost = "it has nanoseconds, which would be lost; cast it to microseconds";
+                let lost = lost_in(self.format, column.data_type()).unwrap_or("a part of it would be lost");
                 return Err(self.does_not_fit(column, field, lost));
             }
         }
@@ -75,19 +75,16 @@ fn cast(column: &ArrayRef, to: &DataType) -> Result<ArrayRef, arrow::error::Arro
     cast_with_options(column, to, &CastOptions { safe: false, ..CastOptions::default() })
 }
 
-/// Whether a type has times of day in nanoseconds, which Avro has only in microseconds.
-fn holds_nanoseconds(data_type: &DataType) -> bool {
-    match data_type {
-        DataType::Time64(TimeUnit::Nanosecond) => true,
-        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
-            holds_nanoseconds(item.data_type())
+/// What values of a type may have that this format does not: to be looked at in each of them.
+fn lost_in(format: FormatName, data_type: &DataType) -> Option<&'static str> {
+    let is_too_fine = |part: &DataType| part == &DataType::Time64(TimeUnit::Nanosecond);
+    match format {
+        FormatName::Avro if holds(data_type, &is_too_fine) => {
+            Some("it has nanoseconds, which would be lost; cast it to microseconds")
         }
-        DataType::ListView(item) | DataType::LargeListView(item) | DataType::Map(item, _) => {
-            holds_nanoseconds(item.data_type())
+        FormatName::Parquet if holds_long_dates(data_type) => {
+            Some("it is a date with a time of day, which Parquet does not have; cast it to TIMESTAMP, or to DATE")
         }
-        DataType::Dictionary(_, values) => holds_nanoseconds(values),
-        DataType::RunEndEncoded(_, values) => holds_nanoseconds(values.data_type()),
-        DataType::Struct(fields) => fields.iter().any(|field| holds_nanoseconds(field.data_type())),
-        _ => false,
+        _ => None,
     }
 }

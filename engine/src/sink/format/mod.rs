@@ -8,9 +8,11 @@ mod schema;
 use serde::{Deserialize, Serialize};
 use windrow_common::{Error, Result};
 
+use crate::formats::by_path;
+
 pub use compression::Compression;
 pub use name::{FileName, FormatName};
-pub(super) use schema::type_name;
+pub(super) use schema::{holds, holds_long_dates, type_name};
 
 /// Rows of a Parquet row group, unless the statement says otherwise.
 pub const DEFAULT_ROW_GROUP_ROWS: u64 = 1 << 20;
@@ -269,9 +271,14 @@ impl Format {
         }
     }
 
-    /// Whether a file of this name is one of this format, compressed or not.
+    /// Whether a file of this name is one of this format to our readers, compressed or not. They tell Arrow files and
+    /// streams apart by what is in them.
     pub fn owns(&self, file_name: &str) -> bool {
-        FormatName::of_file(file_name) == Some(self.name())
+        let told = match self.name() {
+            FormatName::ArrowStream => FormatName::Arrow,
+            name => name,
+        };
+        by_path(file_name).is_some_and(|(format, _)| format.eq_ignore_ascii_case(told.text()))
     }
 }
 
@@ -288,11 +295,14 @@ mod tests {
                 let file = format!("part-0.{}", format.extension());
                 assert!(format.owns(&file), "{file}");
                 assert_eq!(format.name(), name, "{file}");
-                let others = FormatName::ALL.into_iter().filter(|other| *other != name);
+                let is_arrow = |name| matches!(name, FormatName::Arrow | FormatName::ArrowStream);
+                let others = FormatName::ALL.into_iter().filter(|o| *o != name && !(is_arrow(*o) && is_arrow(name)));
                 assert!(others.into_iter().all(|other| !Format::of(other).owns(&file)), "{file}");
             }
         }
         assert!(Format::of(FormatName::Csv).owns("X.CSV.BZ2") && !Format::default().owns("csv"));
+        // Whatever name a reader takes for the format's is replaced by an overwrite.
+        assert!(Format::default().owns("x.parq") && Format::of(FormatName::Arrow).owns("x.arrows"));
     }
 
     #[test]

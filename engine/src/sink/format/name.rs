@@ -25,7 +25,7 @@ pub enum FormatName {
 
 /// The name of each format, which is also its files' extension, and other names for it.
 const NAMES: [(FormatName, &str, &[&str]); 7] = [
-    (FormatName::Parquet, "parquet", &["pq"]),
+    (FormatName::Parquet, "parquet", &["pq", "parq"]),
     (FormatName::Csv, "csv", &[]),
     (FormatName::Tsv, "tsv", &[]),
     (FormatName::Json, "json", &["ndjson", "jsonl"]),

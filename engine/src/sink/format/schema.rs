@@ -1,8 +1,8 @@
 //! What each format can hold, and as what: looked at before any task runs, so that nothing is found out after an hour.
 //!
 //! Types that a format lacks are changed only where nothing is lost and every reader understands the result: views and
-//! dictionaries become plain columns, and Avro gets the integers and times that it has. Everything else is refused, with
-//! the column and what to do about it.
+//! dictionaries become plain columns, Parquet gets the dates and Avro the integers and times that it has. Everything else
+//! is refused, with the column and what to do about it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -47,7 +47,7 @@ impl Format {
     /// The columns as they lie in the files.
     pub fn stored_schema(&self, schema: &SchemaRef) -> SchemaRef {
         match self {
-            Format::Parquet(_) => Arc::clone(schema),
+            Format::Parquet(_) => parquet_schema(schema),
             Format::Csv(_) | Format::Json(_) | Format::Arrow(_) => outward_schema(schema),
             // Without metadata: some of it would be taken for instructions.
             Format::Avro(_) => Arc::new(Schema::new(avro_fields(outward_schema(schema).fields()))),
@@ -205,6 +205,46 @@ fn refuse_same_names(format: FormatName, column: &str, fields: &Fields) -> Resul
     Err(Error::user(format!("{format} cannot hold two values called '{name}'{place}; give one another name with AS")))
 }
 
+/// The same columns, but for dates in milliseconds: Parquet has dates in days only, and would take others for numbers.
+fn parquet_schema(schema: &SchemaRef) -> SchemaRef {
+    if !schema.fields().iter().any(|field| holds_long_dates(field.data_type())) {
+        return Arc::clone(schema);
+    }
+    let fields: Fields = schema.fields().iter().map(parquet_field).collect();
+    Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()))
+}
+
+fn parquet_field(field: &FieldRef) -> FieldRef {
+    Arc::new(field.as_ref().clone().with_data_type(parquet_type(field.data_type())))
+}
+
+fn parquet_type(data_type: &DataType) -> DataType {
+    match data_type {
+        other if !holds_long_dates(other) => other.clone(),
+        DataType::Date64 => DataType::Date32,
+        DataType::List(item) => DataType::List(parquet_field(item)),
+        DataType::LargeList(item) => DataType::LargeList(parquet_field(item)),
+        DataType::FixedSizeList(item, size) => DataType::FixedSizeList(parquet_field(item), *size),
+        DataType::ListView(item) => DataType::ListView(parquet_field(item)),
+        DataType::LargeListView(item) => DataType::LargeListView(parquet_field(item)),
+        DataType::Map(entries, sorted) => DataType::Map(parquet_field(entries), *sorted),
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(parquet_field).collect()),
+        DataType::Dictionary(keys, values) => DataType::Dictionary(keys.clone(), Box::new(parquet_type(values))),
+        DataType::RunEndEncoded(_, values) => parquet_type(values.data_type()),
+        other => other.clone(),
+    }
+}
+
+/// Whether a type has dates in milliseconds.
+pub(in crate::sink) fn holds_long_dates(data_type: &DataType) -> bool {
+    holds(data_type, &|part| part == &DataType::Date64)
+}
+
+/// Whether a type, or a part of it, is such a one.
+pub(in crate::sink) fn holds(data_type: &DataType, such: &dyn Fn(&DataType) -> bool) -> bool {
+    such(data_type) || inner(data_type).iter().any(|field| holds(field.data_type(), such))
+}
+
 fn avro_fields(fields: &Fields) -> Fields {
     fields.iter().map(|field| Arc::new(avro_field(field))).collect()
 }
@@ -284,6 +324,21 @@ mod tests {
         }
         let twice = Schema::new(vec![Field::new("x", DataType::Int64, true), Field::new("x", DataType::Utf8, true)]);
         assert!(Format::of(FormatName::Json).check_schema(&twice).unwrap_err().message.contains("two values"));
+    }
+
+    #[test]
+    fn parquet_stores_dates_as_dates_wherever_they_are() {
+        let parquet = |data_type: DataType| {
+            let schema = Arc::new(one("x", data_type));
+            Format::of(FormatName::Parquet).stored_schema(&schema).field(0).data_type().clone()
+        };
+        assert_eq!(parquet(DataType::Date64), DataType::Date32);
+        assert_eq!(parquet(list(list(DataType::Date64))), list(list(DataType::Date32)));
+        let record =
+            |day| DataType::Struct(vec![Field::new("n", DataType::Int8, true), Field::new("d", day, false)].into());
+        assert_eq!(parquet(record(DataType::Date64)), record(DataType::Date32));
+        let moment = DataType::Timestamp(TimeUnit::Millisecond, None);
+        assert_eq!(parquet(moment.clone()), moment);
     }
 
     #[test]

@@ -48,7 +48,8 @@ impl LocalPlace {
     }
 
     /// Puts a staged file in its place in one step, which can be done once. That the staged file is gone, and the target
-    /// is there with its size, means that an earlier call did it.
+    /// is that very file, means that an earlier call did it. (Another one may be as large: an aborted write must not be
+    /// taken for a published one.)
     pub(in crate::sink) fn install(&self, file: &WrittenFile, replace: bool) -> Result<Installed> {
         let (staged, target) = (self.root.join(&file.staged), self.root.join(&file.name));
         let installed = if replace { fs::rename(&staged, &target) } else { fs::hard_link(&staged, &target) };
@@ -56,7 +57,7 @@ impl LocalPlace {
             Ok(()) if replace => Ok(Installed::InPlace),
             Ok(()) => disk::remove_file(&staged).map(|()| Installed::InPlace),
             Err(e) if e.kind() == io::ErrorKind::NotFound => match fs::metadata(&target) {
-                Ok(metadata) if metadata.len() == file.bytes => Ok(Installed::InPlace),
+                Ok(metadata) if is_it(file, &metadata) => Ok(Installed::InPlace),
                 _ => Err(gone(&staged)),
             },
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists && !replace => {
@@ -215,11 +216,15 @@ impl Place for LocalPlace {
         emptied::sync_above(&self.root, names.iter().map(String::as_str))
     }
 
-    fn begin(&self, staged: &str, _name: &str, _layout: Layout) -> Result<Staged> {
+    fn begin(&self, staged: &str, _name: &str, layout: Layout) -> Result<Staged> {
         let path = self.root.join(staged);
         let file = self.create_new(staged)?;
+        let inode = match layout {
+            Layout::Directory => None,
+            Layout::SingleFile => Some(file.metadata().map_err(|e| disk::error("read", &path, &e))?.ino()),
+        };
         let output = Box::new(DiskOutput::new(file, path.clone()));
-        Ok(Staged { output, path, receipt: Receipt::local() })
+        Ok(Staged { output, path, receipt: Receipt::local(inode) })
     }
 
     fn verify(&self, files: &[WrittenFile]) -> Result<()> {
@@ -240,11 +245,28 @@ impl Place for LocalPlace {
     }
 
     fn publish(&self, files: &[WrittenFile], _before: Option<&str>, done: EachFile<'_>) -> Result<()> {
+        // Whoever decided may not have come to it: the decision must outlast a crash if anything that it asks for does.
+        disk::sync_directory(&self.hidden_directory())?;
         for file in files {
             done(file, self.rename(file))?;
         }
         self.sync()?;
         emptied::sync_above(&self.root, files.iter().map(|f| f.name.as_str()).filter(|name| name.contains('/')))
+    }
+
+    fn lost(&self, files: &[WrittenFile], _before: Option<&str>) -> Result<Vec<String>> {
+        let is_there = |name: &str| {
+            let path = self.root.join(name);
+            path.try_exists().map_err(|e| disk::error("look for", &path, &e))
+        };
+        let mut lost = Vec::new();
+        for file in files {
+            // In this order: a file that is moved meanwhile is seen in its place.
+            if !is_there(&file.staged)? && !is_there(&file.name)? {
+                lost.push(file.name.clone());
+            }
+        }
+        Ok(lost)
     }
 
     fn discard(&self, begun: &[String], _ended: &[WrittenFile]) {
@@ -267,6 +289,10 @@ impl Place for LocalPlace {
         }
         removed
     }
+}
+
+fn is_it(file: &WrittenFile, found: &fs::Metadata) -> bool {
+    found.len() == file.bytes && file.inode.is_none_or(|inode| inode == found.ino())
 }
 
 /// A staged file has vanished.

@@ -30,7 +30,7 @@ pub(super) use record::Record;
 
 use super::output::Staged;
 use super::spec::Layout;
-use super::target::{Location, Target};
+use super::target::Target;
 use super::written::WrittenFile;
 use crate::stores::Stores;
 
@@ -130,6 +130,10 @@ pub(super) trait Place: fmt::Debug + Send + Sync {
     /// `before`, what was there until now has this tag (empty: nothing was there), so that it is not taken for ours.
     fn publish(&self, files: &[WrittenFile], before: Option<&str>, done: EachFile<'_>) -> Result<()>;
 
+    /// The final names of those files that are neither staged nor in their places, and never will be: what is left of them
+    /// is made unusable first. With `before` as in [`Self::publish`].
+    fn lost(&self, files: &[WrittenFile], before: Option<&str>) -> Result<Vec<String>>;
+
     /// Removes what one attempt began and nobody was told of; best effort, perhaps later.
     fn discard(&self, begun: &[String], ended: &[WrittenFile]);
 
@@ -139,10 +143,10 @@ pub(super) trait Place: fmt::Debug + Send + Sync {
 
 /// The place of a directory, or of the directory that a single file lies in.
 pub(super) fn of(stores: &Stores, target: &Target) -> Result<PlaceRef> {
-    Ok(match &target.location {
-        Location::Path(path) => Arc::new(LocalPlace::new(target.root_of(path)?)),
-        Location::Url(url) => {
-            let mut store = stores.writable(url)?;
+    Ok(match target.location.local_path() {
+        Some(path) => Arc::new(LocalPlace::new(target.root_of(&path)?)),
+        None => {
+            let mut store = stores.writable(&target.location)?;
             if target.layout == Layout::SingleFile {
                 store.path = store.path.parent().unwrap_or_default();
                 store.shown = store.shown.rsplit_once('/').map(|(parent, _)| parent.to_owned()).unwrap_or_default();

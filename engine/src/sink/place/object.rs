@@ -189,8 +189,7 @@ impl ObjectPlace {
                 Ok(_) => return Ok(()),
                 Err(error) => last = Some(error),
             }
-            let arrived = |meta: &ObjectMeta| meta.size == file.bytes && before != Some(tag(meta).as_str());
-            if self.head(&file.name).await?.is_some_and(|meta| arrived(&meta)) {
+            if self.is_in_place(file, before).await? {
                 return Ok(());
             }
         }
@@ -198,6 +197,27 @@ impl ObjectPlace {
             Some(StoreError::NotFound { .. }) | None => self.gone(file),
             Some(error) => failure("put into its place", &self.shown(&file.name), &error),
         })
+    }
+
+    async fn is_in_place(&self, file: &WrittenFile, before: Option<&str>) -> Result<bool> {
+        let arrived = |meta: ObjectMeta| meta.size == file.bytes && before != Some(tag(&meta).as_str());
+        Ok(self.head(&file.name).await?.is_some_and(arrived))
+    }
+
+    /// Whether a file cannot be published any more. If it seems so, its upload is aborted, so that nobody else can do it
+    /// either. (On Azure uploads cannot be aborted; blocks that a store has thrown away do not come back there.)
+    async fn is_lost(&self, file: &WrittenFile, before: Option<&str>) -> Result<bool> {
+        match self.complete(file, before).await {
+            Ok(()) => return Ok(false),
+            Err(error) if error.kind == ErrorKind::User => return Err(error),
+            Err(_) => {}
+        }
+        let upload = self.upload_of(file)?;
+        match self.store.uploads.abort_multipart(&self.key(&file.name)?, &upload.id).await {
+            Ok(()) | Err(StoreError::NotFound { .. }) => {}
+            Err(error) => return Err(self.failure("abort the upload of", &file.name, &error)),
+        }
+        Ok(!self.is_in_place(file, before).await?)
     }
 
     async fn clear_one(&self, staged: &str, published: &[WrittenFile]) -> Result<()> {
@@ -351,6 +371,16 @@ impl Place for ObjectPlace {
             done(file, completed)?;
         }
         Ok(())
+    }
+
+    fn lost(&self, files: &[WrittenFile], before: Option<&str>) -> Result<Vec<String>> {
+        let looks =
+            stream::iter(files).map(|file| async move { self.is_lost(file, before).await.map(|is| (is, file)) });
+        let found = looks.buffer_unordered(limits::COMMIT_CONCURRENCY);
+        let lost = found.try_filter_map(|(is, file)| std::future::ready(Ok(is.then(|| file.name.clone()))));
+        let mut lost: Vec<String> = block_on(lost.try_collect())??;
+        lost.sort();
+        Ok(lost)
     }
 
     /// What was begun and did not end aborts itself.

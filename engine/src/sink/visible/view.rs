@@ -17,7 +17,7 @@ pub(super) struct View {
     last: BTreeMap<Path, u64>,
     /// Decisions to publish that are perhaps not carried out yet.
     pending: Vec<(Path, Manifest)>,
-    /// What they replace.
+    /// What they replace, and what is being taken back.
     replaced: BTreeSet<Path>,
 }
 
@@ -32,6 +32,13 @@ impl View {
                 continue;
             }
             let manifest = read_manifest(store, root, head.last).await?;
+            if head.abandoned {
+                // Its files are being taken back.
+                for file in &manifest.files {
+                    view.replaced.insert(below(root, &file.name)?);
+                }
+                continue;
+            }
             if manifest.decision == Decision::Publish {
                 for name in &manifest.replaces {
                     view.replaced.insert(below(root, name)?);
@@ -132,20 +139,23 @@ pub(super) fn generic(error: windrow_common::Error) -> Error {
 struct Head {
     last: u64,
     published: bool,
+    /// Whether the last decision was given up.
+    abandoned: bool,
 }
 
 async fn head(store: &Store, root: &Path) -> Result<Option<Head>> {
     let listed = store.list_with_delimiter(Some(&root.clone().join(HIDDEN_DIRECTORY))).await?;
-    let (mut last, mut published) = (0, 0);
+    let (mut last, mut published, mut abandoned) = (0, 0, 0);
     for meta in &listed.objects {
         match EntryName::parse(meta.location.filename().unwrap_or_default()) {
             EntryName::Manifest(sequence) => last = last.max(sequence),
             EntryName::Published(sequence, _) => published = published.max(sequence),
+            EntryName::Abandoned(sequence) => abandoned = abandoned.max(sequence),
             EntryName::Other => {}
         }
     }
     let last = last.max(published);
-    Ok((last > 0).then_some(Head { last, published: published == last }))
+    Ok((last > 0).then_some(Head { last, published: published == last, abandoned: abandoned == last }))
 }
 
 async fn read_manifest(store: &Store, root: &Path, sequence: u64) -> Result<Manifest> {

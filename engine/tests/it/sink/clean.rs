@@ -145,3 +145,15 @@ async fn a_wrong_place_is_an_error_and_no_success() {
     let error = sink::clean(&lab.stores, &lab.target("x.parquet"), options).await.unwrap_err();
     assert!(error.message.contains("names a file"), "{error}");
 }
+
+#[tokio::test]
+async fn clocks_that_differ_make_nobody_old() {
+    let lab = Lab::bucket();
+    lab.store().set_behind(LATER);
+    let alive = lab.spec("t", SinkMode::Append);
+    let files = lab.stage(&alive, 0..10).await;
+    let done = lab.clean("t", Duration::ZERO, false).await.unwrap();
+    assert_eq!(done, CleanReport { kept: 2, ..CleanReport::default() }, "it is some seconds old");
+    lab.publish(&alive, &files).await.unwrap();
+    assert_eq!(lab.read("t").await.unwrap(), expected(0..10));
+}

@@ -4,22 +4,19 @@
 use std::io::{Cursor, Read};
 
 use datafusion::arrow::array::{
-    Array, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Decimal256Array, DictionaryArray, Float32Array,
-    Float64Array, Int8Array, Int16Array, Int32Array, LargeStringArray, ListArray, MapBuilder, StringViewArray,
-    StructArray, Time64MicrosecondArray, Time64NanosecondArray, TimestampMicrosecondArray, TimestampMillisecondArray,
-    UInt8Array, UInt64Array,
+    Array, BinaryArray, BooleanArray, Date32Array, Date64Array, Decimal128Array, Decimal256Array, DictionaryArray,
+    Float32Array, Float64Array, Int8Array, Int16Array, Int32Array, LargeStringArray, ListArray, MapBuilder,
+    StringViewArray, StructArray, Time64MicrosecondArray, Time64NanosecondArray, TimestampMicrosecondArray,
+    TimestampMillisecondArray, UInt8Array, UInt64Array,
 };
 use datafusion::arrow::array::{Int64Builder, StringBuilder};
 use datafusion::arrow::buffer::NullBuffer;
 use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::{Int32Type, Int64Type, i256};
+use datafusion::arrow::datatypes::{Date64Type, Int32Type, Int64Type, i256};
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use windrow_engine::sink::{Compression, FormatName};
 
-use std::path::PathBuf;
-
-use super::directory::*;
-use super::rows::{batch, schema, typed};
+use super::rows::{batch, run, run_all, schema, typed};
 use super::*;
 
 /// Rows of the table of all types.
@@ -137,37 +134,45 @@ fn formats() -> Vec<Format> {
     .concat()
 }
 
-/// Writes the batches as one partition, publishes them, and gives the files in the order of their names.
-pub(super) async fn write_files(
-    dir: &Path,
-    spec: &SinkSpec,
-    schema: SchemaRef,
-    batches: Vec<RecordBatch>,
-) -> Vec<PathBuf> {
-    let input = MemorySourceConfig::try_new_exec(&[batches], schema, None).unwrap();
-    let plan = Arc::new(WriteExec::try_new(input, spec.clone()).unwrap());
-    prepare(spec).await.unwrap();
-    let files = run_all(&plan).await;
-    publish(spec, files).await.unwrap();
-    listed(dir).await.into_iter().map(|name| dir.join(name)).collect()
+/// Each format in each kind of place.
+fn each() -> impl Iterator<Item = (Format, Lab)> {
+    formats().into_iter().flat_map(|format| Lab::each().map(|lab| (format.clone(), lab)))
 }
 
-fn decompressed(format: &Format, path: &Path) -> Vec<u8> {
-    let bytes = std::fs::read(path).unwrap();
+fn spec(lab: &Lab, format: &Format) -> SinkSpec {
+    SinkSpec { format: format.clone(), ..lab.spec("", SinkMode::ErrorIfExists) }
+}
+
+/// Writes the batches as one partition, publishes them, and gives the files in the order of their names.
+async fn write_files(lab: &Lab, spec: &SinkSpec, schema: SchemaRef, batches: Vec<RecordBatch>) -> Vec<(String, Bytes)> {
+    let input = MemorySourceConfig::try_new_exec(&[batches], schema, None).unwrap();
+    let plan = Arc::new(WriteExec::try_new(input, spec.clone()).unwrap());
+    lab.prepare(spec).await.unwrap();
+    let files = run_all(lab, &plan).await;
+    lab.publish(spec, &files).await.unwrap();
+    let mut written = Vec::new();
+    for name in lab.listed("").await {
+        let contents = lab.get(&name).await.unwrap();
+        written.push((name, contents));
+    }
+    written
+}
+
+fn decompressed(format: &Format, bytes: &Bytes) -> Vec<u8> {
     let mut text = Vec::new();
     match format.compression() {
         Compression::Gzip(_) if format.is_compressed_outside() => {
-            flate2::read::GzDecoder::new(bytes.as_slice()).read_to_end(&mut text).unwrap();
+            flate2::read::GzDecoder::new(bytes.as_ref()).read_to_end(&mut text).unwrap();
             text
         }
-        Compression::Zstd(_) if format.is_compressed_outside() => zstd::stream::decode_all(bytes.as_slice()).unwrap(),
-        _ => bytes,
+        Compression::Zstd(_) if format.is_compressed_outside() => zstd::stream::decode_all(bytes.as_ref()).unwrap(),
+        _ => bytes.to_vec(),
     }
 }
 
 /// Reads a file as anybody would. Text has no types: the reader is told those of the columns.
-fn read_back(format: &Format, path: &Path, stored: &SchemaRef) -> Vec<RecordBatch> {
-    let bytes = decompressed(format, path);
+fn read_back(format: &Format, bytes: &Bytes, stored: &SchemaRef) -> Vec<RecordBatch> {
+    let bytes = decompressed(format, bytes);
     let plain = |field: &Arc<Field>| match field.data_type() {
         // Their readers do not know it.
         DataType::LargeUtf8 => Field::new(field.name(), DataType::Utf8, true),
@@ -227,23 +232,22 @@ fn as_stored(batch: &RecordBatch, stored: &SchemaRef) -> RecordBatch {
 
 #[tokio::test]
 async fn what_is_written_is_read_back_by_plain_readers() {
-    for format in formats() {
-        let dir = TempDir::new().unwrap();
+    for (format, lab) in each() {
         let (batch, refused) = table(&format);
         let expected: &[&str] = match format.name() {
             FormatName::Csv | FormatName::Tsv => &["bytes", "list", "person", "map"],
             _ => &[],
         };
         assert_eq!(refused, expected, "{format:?}");
-        let spec = SinkSpec { format: format.clone(), ..spec(dir.path(), SinkMode::ErrorIfExists) };
+        let spec = spec(&lab, &format);
         // The second batch is a part of another one, whose buffers it shares.
         let batches = vec![batch.clone(), batch.slice(1, 3)];
-        let files = write_files(dir.path(), &spec, batch.schema(), batches.clone()).await;
+        let files = write_files(&lab, &spec, batch.schema(), batches.clone()).await;
         assert_eq!(files.len(), 1, "{format:?}: {files:?}");
-        let name = files[0].file_name().unwrap().to_str().unwrap();
+        let (name, contents) = &files[0];
         assert!(name.ends_with(&format!(".{}", format.extension())), "{name}");
         let stored = format.stored_schema(&batch.schema());
-        let read = read_back(&format, &files[0], &stored);
+        let read = read_back(&format, contents, &stored);
         let expected: Vec<RecordBatch> = batches.iter().map(|batch| as_stored(batch, &stored)).collect();
         assert_eq!(values(&read), values(&expected), "{format:?}");
         for (found, wanted) in read[0].schema().fields().iter().zip(stored.fields()) {
@@ -255,16 +259,15 @@ async fn what_is_written_is_read_back_by_plain_readers() {
 
 #[tokio::test]
 async fn a_file_of_no_rows_has_the_columns_all_the_same() {
-    for format in formats() {
-        let dir = TempDir::new().unwrap();
+    for (format, lab) in each() {
         let (batch, _) = table(&format);
-        let spec = SinkSpec { format: format.clone(), ..spec(dir.path(), SinkMode::ErrorIfExists) };
-        let files = write_files(dir.path(), &spec, batch.schema(), vec![]).await;
+        let spec = spec(&lab, &format);
+        let files = write_files(&lab, &spec, batch.schema(), vec![]).await;
         assert_eq!(files.len(), 1, "{format:?}");
         let stored = format.stored_schema(&batch.schema());
-        assert!(values(&read_back(&format, &files[0], &stored)).is_empty(), "{format:?}");
+        assert!(values(&read_back(&format, &files[0].1, &stored)).is_empty(), "{format:?}");
         if let Format::Csv(csv) = &format {
-            let text = String::from_utf8(decompressed(&format, &files[0])).unwrap();
+            let text = String::from_utf8(decompressed(&format, &files[0].1)).unwrap();
             assert!(
                 text.starts_with(if csv.tsv { "flag\ti8\t" } else { "flag,i8," }) && text.ends_with("view,kind\n")
                     || text.ends_with("view\tkind\n"),
@@ -282,11 +285,10 @@ async fn large_texts_are_whole() {
     let columns: Vec<ArrayRef> =
         vec![Arc::new(Int64Array::from(vec![1, 2])), Arc::new(StringArray::from(vec![long.as_str(), "x"]))];
     let batch = RecordBatch::try_new(Arc::clone(&schema), columns).unwrap();
-    for format in formats() {
-        let dir = TempDir::new().unwrap();
-        let spec = SinkSpec { format: format.clone(), ..spec(dir.path(), SinkMode::ErrorIfExists) };
-        let files = write_files(dir.path(), &spec, Arc::clone(&schema), vec![batch.clone()]).await;
-        let read = read_back(&format, &files[0], &schema);
+    for (format, lab) in each() {
+        let spec = spec(&lab, &format);
+        let files = write_files(&lab, &spec, Arc::clone(&schema), vec![batch.clone()]).await;
+        let read = read_back(&format, &files[0].1, &schema);
         assert!(values(&read) == values(std::slice::from_ref(&batch)), "{format:?}");
     }
 }
@@ -306,54 +308,87 @@ async fn files_are_about_as_large_as_they_are_to_be() {
             RecordBatch::try_new(schema(), vec![ids, Arc::new(texts)]).unwrap()
         })
         .collect();
-    for format in formats() {
-        let dir = TempDir::new().unwrap();
-        let spec =
-            SinkSpec { format: format.clone(), target_file_bytes: target, ..spec(dir.path(), SinkMode::ErrorIfExists) };
-        let files = write_files(dir.path(), &spec, schema(), batches.clone()).await;
-        let sizes: Vec<u64> = files.iter().map(|file| std::fs::metadata(file).unwrap().len()).collect();
+    for (format, lab) in each() {
+        let spec = SinkSpec { target_file_bytes: target, ..spec(&lab, &format) };
+        let files = write_files(&lab, &spec, schema(), batches.clone()).await;
+        let sizes: Vec<u64> = files.iter().map(|(_, contents)| contents.len() as u64).collect();
         let (_, full) = sizes.split_last().unwrap();
         assert!(full.len() >= 3, "{format:?}: {sizes:?}");
         assert!(full.iter().all(|size| (target / 8..target * 4).contains(size)), "{format:?}: {sizes:?}");
-        let read: Vec<RecordBatch> = files.iter().flat_map(|file| read_back(&format, file, &schema())).collect();
+        let read: Vec<RecordBatch> =
+            files.iter().flat_map(|(_, contents)| read_back(&format, contents, &schema())).collect();
         // In the order of the files' names.
         assert!(values(&read) == values(&batches), "{format:?}");
     }
 }
 
+fn one(name: &str, column: ArrayRef) -> RecordBatch {
+    RecordBatch::try_from_iter([(name, column)]).unwrap()
+}
+
+/// Milliseconds of a day, counted from 1970.
+const fn day(days: i64) -> i64 {
+    days * 86_400_000
+}
+
 #[tokio::test]
 async fn what_a_format_would_lose_is_refused_while_it_is_written() {
-    let one = |name: &str, column: ArrayRef| RecordBatch::try_from_iter([(name, column)]).unwrap();
     let avro = Format::of(FormatName::Avro);
     let nanoseconds = one("at", Arc::new(Time64NanosecondArray::from(vec![1_000, 1_001])));
     let large = one("n", Arc::new(UInt64Array::from(vec![u64::MAX])));
     let far = one("day", Arc::new(Date32Array::from(vec![i32::MAX])));
+    let evening = one("day", Arc::new(Date64Array::from(vec![Some(day(1)), None, Some(day(1) - 1)])));
+    let evenings = ListArray::from_iter_primitive::<Date64Type, _, _>([Some([Some(0), Some(-1)])]);
+    // No number of days has room for it.
+    let endless = one("day", Arc::new(Date64Array::from(vec![day(1 << 33)])));
     for (format, batch, says) in [
         (avro.clone(), nanoseconds, "nanoseconds"),
         (avro, large, "'n'"),
         (Format::of(FormatName::Json), far.clone(), "'day'"),
         (Format::of(FormatName::Csv), far, "'day'"),
+        (Format::default(), evening, "cast it to TIMESTAMP"),
+        (Format::default(), one("days", Arc::new(evenings)), "'days'"),
+        (Format::default(), endless, "'day'"),
     ] {
-        let dir = TempDir::new().unwrap();
-        let spec = SinkSpec { format, ..spec(dir.path(), SinkMode::ErrorIfExists) };
-        prepare(&spec).await.unwrap();
-        let input = MemorySourceConfig::try_new_exec(&[vec![batch.clone()]], batch.schema(), None).unwrap();
-        let plan = Arc::new(WriteExec::try_new(input, spec.clone()).unwrap());
-        let error = run(&plan, 0, attempt()).await.unwrap_err();
-        let error = typed(&error);
-        assert!(error.message.contains(says), "{error}");
-        assert!(!is_staged_file(dir.path()), "{error}");
+        for lab in Lab::each() {
+            let spec = spec(&lab, &format);
+            lab.prepare(&spec).await.unwrap();
+            let input = MemorySourceConfig::try_new_exec(&[vec![batch.clone()]], batch.schema(), None).unwrap();
+            let plan = Arc::new(WriteExec::try_new(input, spec.clone()).unwrap());
+            let error = run(&lab, &plan, 0, attempt()).await.unwrap_err();
+            let error = typed(&error);
+            assert!(error.message.contains(says), "{error}");
+            lab.until_nothing_is_staged().await;
+        }
     }
 }
 
-fn is_staged_file(root: &Path) -> bool {
-    tree(root).keys().any(|path| path.extension().is_some_and(|e| ["csv", "json", "avro"].iter().any(|x| e == *x)))
+#[tokio::test]
+async fn dates_in_milliseconds_are_dates_in_parquet() {
+    use datafusion::parquet::basic::{ConvertedType, Type};
+    // 1582-10-15, 1970-01-01, 9999-12-31.
+    let days = [Some(day(-141_427)), None, Some(0), Some(day(2_932_896))];
+    let lists = ListArray::from_iter_primitive::<Date64Type, _, _>([Some(days), None, Some([None; 4]), Some(days)]);
+    let columns: [(&str, ArrayRef); 2] =
+        [("day", Arc::new(Date64Array::from(days.to_vec()))), ("days", Arc::new(lists))];
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    for lab in Lab::each() {
+        let spec = spec(&lab, &Format::default());
+        let files = write_files(&lab, &spec, batch.schema(), vec![batch.clone()]).await;
+        let reader = ParquetRecordBatchReaderBuilder::try_new(files[0].1.clone()).unwrap();
+        for column in reader.parquet_schema().columns() {
+            assert_eq!((column.physical_type(), column.converted_type()), (Type::INT32, ConvertedType::DATE));
+        }
+        // Readers of the Arrow schema in the file must not take them for timestamps.
+        assert_eq!(reader.schema().field(0).data_type(), &DataType::Date32);
+        let read: Vec<RecordBatch> = reader.build().unwrap().map(Result::unwrap).collect();
+        assert_eq!(values(&[as_stored(&read[0], &batch.schema())]), values(std::slice::from_ref(&batch)));
+    }
 }
 
 #[tokio::test]
 async fn parquet_is_written_as_it_is_told() {
     use windrow_engine::sink::format::{BloomFilters, ParquetSettings, Statistics};
-    let dir = TempDir::new().unwrap();
     let settings = ParquetSettings {
         dictionary: false,
         statistics: Statistics::None,
@@ -361,30 +396,28 @@ async fn parquet_is_written_as_it_is_told() {
         row_group_rows: 100,
         ..ParquetSettings::default()
     };
-    let spec = SinkSpec { format: Format::Parquet(settings), ..spec(dir.path(), SinkMode::ErrorIfExists) };
-    let files = write_files(dir.path(), &spec, schema(), vec![batch(0..250)]).await;
-    let file = std::fs::File::open(&files[0]).unwrap();
-    let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
-    let groups = reader.metadata().row_groups();
-    assert_eq!(groups.len(), 3);
-    assert!(groups[0].column(0).bloom_filter_offset().is_some());
-    assert!(groups[0].column(1).bloom_filter_offset().is_none());
-    assert!(groups[0].column(0).statistics().is_none() && groups[0].column(0).dictionary_page_offset().is_none());
+    for lab in Lab::each() {
+        let spec = spec(&lab, &Format::Parquet(settings.clone()));
+        let files = write_files(&lab, &spec, schema(), vec![batch(0..250)]).await;
+        let reader = ParquetRecordBatchReaderBuilder::try_new(files[0].1.clone()).unwrap();
+        let groups = reader.metadata().row_groups();
+        assert_eq!(groups.len(), 3);
+        assert!(groups[0].column(0).bloom_filter_offset().is_some());
+        assert!(groups[0].column(1).bloom_filter_offset().is_none());
+        assert!(groups[0].column(0).statistics().is_none() && groups[0].column(0).dictionary_page_offset().is_none());
+    }
 }
 
-#[test]
-fn avro_is_compressed_by_codecs_of_avro() {
+#[tokio::test]
+async fn avro_is_compressed_by_codecs_of_avro() {
     // What the tests above would not notice: a codec that is named and not used.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let mut sizes = Vec::new();
-    let all = [Compression::None, Compression::Deflate, Compression::Snappy, Compression::default()];
-    for compression in all {
-        let dir = TempDir::new().unwrap();
+    for compression in [Compression::None, Compression::Deflate, Compression::Snappy, Compression::default()] {
+        let lab = Lab::local();
         let mut format = Format::of(FormatName::Avro);
         format.set_compression(compression);
-        let spec = SinkSpec { format, ..spec(dir.path(), SinkMode::ErrorIfExists) };
-        let files = runtime.block_on(write_files(dir.path(), &spec, schema(), vec![batch(0..10_000)]));
-        sizes.push(std::fs::metadata(&files[0]).unwrap().len());
+        let files = write_files(&lab, &spec(&lab, &format), schema(), vec![batch(0..10_000)]).await;
+        sizes.push(files[0].1.len());
     }
     assert!(sizes[1..].iter().all(|size| *size < sizes[0]), "{sizes:?}");
 }

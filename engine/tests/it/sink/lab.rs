@@ -113,6 +113,7 @@ impl Lab {
             partition_by: vec![],
             gathers_partitions: true,
             mode,
+            replaces_all: false,
             target_file_bytes: 0,
             nonce: unique(),
         }
@@ -196,7 +197,7 @@ impl Lab {
                 Some(Upload { id, parts: vec![part.content_id], bytes })
             }
         };
-        WrittenFile { name, staged, rows: 1, bytes, upload }
+        WrittenFile { name, staged, rows: 1, bytes, upload, inode: None }
     }
 
     /// Puts a file there, whatever it is.

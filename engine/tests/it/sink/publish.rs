@@ -397,3 +397,32 @@ async fn files_of_partitions_go_to_their_directories_and_leave_none_behind() {
         lab.publish(&third, &[file]).await.unwrap();
     }
 }
+
+#[test]
+fn whoever_comes_late_to_a_publication_disturbs_no_later_one() {
+    for lab in Lab::each() {
+        let runtime = runtime();
+        let _entered = runtime.enter();
+        runtime.block_on(lab.write("t", SinkMode::Append, 0..10));
+        let old = runtime.block_on(lab.listed("t"))[0].clone();
+        let spec = lab.spec("t", SinkMode::Overwrite);
+        let files = runtime.block_on(lab.stage(&spec, 10..30));
+        let result = commit::publish_watched(&lab.stores, &spec, &files, &mut |step| {
+            if step == Step::Opened {
+                // It stops here for long. Somebody else finishes its work, a file comes that is called like a replaced one,
+                // and another write begins to be published.
+                runtime.block_on(async {
+                    assert!(lab.recover("t").await.unwrap());
+                    lab.put(&format!("t/{old}"), b"new").await;
+                    let later = lab.spec("t", SinkMode::Append);
+                    let more = lab.stage(&later, 30..40).await;
+                    assert!(lab.die_after(&later, &more, 2).await, "it has opened the directory");
+                });
+            }
+            Ok(())
+        });
+        assert_eq!(result.unwrap().rows, 20);
+        assert!(runtime.block_on(lab.exists(&format!("t/{old}"))), "it is not of the generation that was replaced");
+        assert!(!runtime.block_on(lab.exists("t/_SUCCESS")), "not all files are there");
+    }
+}

@@ -104,3 +104,18 @@ async fn an_aborted_overwrite_cannot_be_published_over_an_equal_file() {
     let error = lab.publish(&new, &files).await.unwrap_err();
     assert!(error.message.contains("is gone"), "{error}");
 }
+
+#[tokio::test]
+async fn an_aborted_write_is_not_taken_for_published_because_an_old_file_is_as_large() {
+    for lab in Lab::each() {
+        let old = lab.spec("x.parquet", SinkMode::Overwrite);
+        let before = lab.stage_one(&old, 0..10).await;
+        lab.publish(&old, &before).await.unwrap();
+        let new = lab.spec("x.parquet", SinkMode::Overwrite);
+        let files = lab.stage_one(&new, 0..10).await;
+        assert_eq!(files[0].bytes, before[0].bytes, "else the test shows nothing");
+        lab.abort(&new).await.unwrap();
+        let error = lab.publish(&new, &files).await.unwrap_err();
+        assert_eq!(error.kind, if lab.is_local() { ErrorKind::Io } else { ErrorKind::Cancelled }, "{error}");
+    }
+}

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
-use futures::{FutureExt, StreamExt};
+use futures::{FutureExt, StreamExt, TryStreamExt};
 use object_store::memory::InMemory;
 use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path as StorePath;
@@ -75,6 +76,8 @@ struct State {
     uploads: Uploads,
     next: u64,
     hook: Option<Hook>,
+    /// How far its clock is behind ours.
+    behind: Duration,
 }
 
 impl TestStore {
@@ -91,6 +94,11 @@ impl TestStore {
     /// Does everything from now on.
     pub fn heal(&self) {
         self.lock().hook = None;
+    }
+
+    /// Sets its clock back.
+    pub fn set_behind(&self, behind: Duration) {
+        self.lock().behind = behind;
     }
 
     /// Uploads that have been begun, and neither completed nor aborted.
@@ -205,7 +213,11 @@ impl ObjectStore for TestStore {
 
     fn list(&self, prefix: Option<&StorePath>) -> BoxStream<'static, StoreResult<ObjectMeta>> {
         match self.read(prefix.unwrap_or(&StorePath::ROOT), ()) {
-            Ok(()) => self.objects.list(prefix),
+            Ok(()) => {
+                let behind = self.lock().behind;
+                let listed = self.objects.list(prefix);
+                listed.map_ok(move |meta| ObjectMeta { last_modified: meta.last_modified - behind, ..meta }).boxed()
+            }
             Err(error) => futures::stream::iter([Err(error)]).boxed(),
         }
     }

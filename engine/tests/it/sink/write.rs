@@ -338,7 +338,14 @@ fn a_spec_and_what_was_written_survive_their_encoding() {
     }
     let upload = Some(Upload { id: "\"id".into(), parts: vec!["a".into(), String::new()], bytes: 7 });
     for upload in [None, upload] {
-        let file = WrittenFile { name: "n".into(), staged: "s".into(), rows: 1, bytes: 7, upload };
+        let file = WrittenFile {
+            name: "n".into(),
+            staged: "s".into(),
+            rows: 1,
+            bytes: 7,
+            inode: upload.is_none().then_some(5),
+            upload,
+        };
         let json = serde_json::to_vec(&file).unwrap();
         assert_eq!(serde_json::from_slice::<WrittenFile>(&json).unwrap(), file);
     }

@@ -355,3 +355,54 @@ async fn create_table_as_takes_a_format_and_partitions() {
         writing.stop().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_go_where_their_table_is_read() {
+    let writing = Writing::embedded().await;
+    // Signs that URLs write by their numbers: a path is taken as it stands.
+    let place = writing.place("a%20b #1");
+    std::fs::create_dir(&place).unwrap();
+    let create = |table: &str, place: &Path| {
+        format!(
+            "CREATE EXTERNAL TABLE {table} (id BIGINT) STORED AS CSV LOCATION '{}/' OPTIONS (format.has_header false)",
+            place.display()
+        )
+    };
+    writing.run(&create("signs", &place)).await;
+    writing.run("INSERT INTO signs VALUES (1), (2)").await;
+    assert_eq!(writing.number("SELECT sum(id) FROM signs").await, 3);
+    assert_eq!(files(&place).len(), 1, "and nowhere else");
+
+    // A table that reads files whatever their names is overwritten as a whole.
+    let place = writing.place("any_name");
+    std::fs::create_dir(&place).unwrap();
+    std::fs::write(place.join("rows.txt"), "1\n2\n").unwrap();
+    writing.run(&create("any_name", &place)).await;
+    assert_eq!(writing.number("SELECT sum(id) FROM any_name").await, 3);
+    writing.run("INSERT OVERWRITE any_name VALUES (10)").await;
+    assert_eq!(writing.number("SELECT sum(id) FROM any_name").await, 10);
+    assert_eq!(files(&place).len(), 1);
+    writing.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dates_in_milliseconds_stay_dates() {
+    let writing = Writing::embedded().await;
+    let rows = "SELECT 1 AS id, arrow_cast('1582-10-15', 'Date64') AS d UNION ALL SELECT 2, NULL";
+    let count =
+        |table: &str| format!("SELECT count(*) FROM {table} WHERE id = 2 AND d IS NULL OR d = DATE '1582-10-15'");
+    for (table, how) in
+        [("plain", ""), ("divided", "PARTITIONED BY (d) STORED AS PARQUET"), ("with_avro", "STORED AS AVRO")]
+    {
+        writing.run(&format!("CREATE TABLE {table} {how} AS {rows}")).await;
+        assert_eq!(writing.number(&count(table)).await, 2, "{table}");
+        writing.run(&format!("INSERT INTO {table} SELECT id, d FROM {table}")).await;
+        assert_eq!(writing.number(&count(table)).await, 4, "{table}");
+    }
+    let evening = "SELECT arrow_cast(TIMESTAMP '2024-01-01T18:00:00', 'Date64') AS d";
+    let error = writing.try_run(&format!("CREATE TABLE evening AS {evening}")).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::User, "{error}");
+    assert!(error.message.contains("cast it to TIMESTAMP"), "{error}");
+    assert!(writing.try_run("SELECT * FROM evening").await.is_err());
+    writing.stop().await;
+}
