@@ -10,6 +10,9 @@ use datafusion::execution::cache::cache_manager::{CachedFileMetadata, SchemaFing
 use datafusion_datasource_parquet::metadata::DFParquetMetadata;
 use object_store::{ObjectMeta, ObjectStore};
 use parquet::file::metadata::PageIndexPolicy;
+use windrow_common::Error;
+
+use crate::error::external;
 
 /// The statistics of one file, kept for as long as the file is the same.
 pub async fn of_file(
@@ -47,9 +50,32 @@ pub async fn row_groups(state: &dyn Session, store: &Arc<dyn ObjectStore>, file:
     let begins = footer.row_groups().iter().filter(|group| group.num_columns() > 0).map(|group| {
         let column = group.column(0);
         let begin = column.dictionary_page_offset().unwrap_or_else(|| column.data_page_offset());
-        u64::try_from(begin).unwrap_or(0)
+        begin_in(file.size, begin)
     });
-    let mut begins: Vec<u64> = begins.collect();
+    let mut begins: Vec<u64> = begins.collect::<Result<_>>()?;
     begins.sort_unstable();
     Ok(begins)
+}
+
+/// Where a footer says that a row group begins. No part of the file would have one that begins outside of it: its rows
+/// would be left out.
+fn begin_in(size: u64, begin: i64) -> Result<u64> {
+    u64::try_from(begin).ok().filter(|begin| *begin < size).ok_or_else(|| {
+        external(Error::user(format!("its footer puts a row group at byte {begin}, and it has {size} bytes")))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn row_groups_that_no_part_would_read_are_refused() {
+        assert_eq!(begin_in(10, 4).unwrap(), 4);
+        assert_eq!(begin_in(10, 0).unwrap(), 0);
+        for lie in [-1, 10, i64::MAX] {
+            let error = begin_in(10, lie).unwrap_err().to_string();
+            assert!(error.contains(&format!("at byte {lie}, and it has 10 bytes")), "{error}");
+        }
+    }
 }

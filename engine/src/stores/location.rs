@@ -113,13 +113,20 @@ impl Location {
         self.pattern.as_ref().is_none_or(|pattern| pattern.matches_with(relative, MATCHING))
     }
 
-    /// The URL, as it stands in the definition of a table.
+    /// The URL. Whoever parses it gets the same place: what would be decoded is encoded.
     pub fn url(&self) -> String {
+        let place = self.place();
+        let place = if self.is_local() || self.is_web() { place.replace('%', "%25") } else { place };
+        format!("{}/{place}", self.store)
+    }
+
+    /// The place in the store as its text has it.
+    fn place(&self) -> String {
         let slash = if self.directory && !self.path.as_ref().is_empty() && self.pattern.is_none() { "/" } else { "" };
         match &self.pattern {
-            None => format!("{}/{}{slash}", self.store, self.path),
-            Some(pattern) if self.path.as_ref().is_empty() => format!("{}/{pattern}", self.store),
-            Some(pattern) => format!("{}/{}/{pattern}", self.store, self.path),
+            None => format!("{}{slash}", self.path),
+            Some(pattern) if self.path.as_ref().is_empty() => pattern.to_string(),
+            Some(pattern) => format!("{}/{pattern}", self.path),
         }
     }
 }
@@ -127,8 +134,7 @@ impl Location {
 /// As people write it: local files without a scheme.
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let url = self.url();
-        f.write_str(url.strip_prefix("file://").unwrap_or(&url))
+        write!(f, "{}/{}", self.store.strip_prefix("file://").unwrap_or(&self.store), self.place())
     }
 }
 
@@ -151,14 +157,22 @@ fn is_scheme(text: &str) -> bool {
 fn in_store(text: &str, scheme: &str, rest: &str) -> Result<(String, String)> {
     let lower = scheme.to_ascii_lowercase();
     let Some((_, scheme)) = SCHEMES.iter().find(|(known, _)| *known == lower) else {
+        let shown = without_secrets(text);
         return Err(Error::new(
             ErrorKind::Unsupported,
             format!(
-                "'{text}': there is no store '{scheme}://'; there are local paths, file://, s3://, gs://, az://, abfss:// and http(s)://"
+                "'{shown}': there is no store '{scheme}://'; there are local paths, file://, s3://, gs://, az://, abfss:// and http(s)://"
             ),
         ));
     };
     let (authority, place) = rest.split_once('/').unwrap_or((rest, ""));
+    // Table names, plans and logs show a location as it was written.
+    if has_password(authority) {
+        return Err(Error::user(format!(
+            "'{}': a location may not contain a password; the environment or the file of stores says it",
+            without_secrets(text)
+        )));
+    }
     match *scheme {
         "file" if !matches!(authority, "" | "localhost") => {
             Err(Error::user(format!("'{text}' names a host; a file:// URL has three slashes: file:///tmp/x.csv")))
@@ -171,13 +185,13 @@ fn in_store(text: &str, scheme: &str, rest: &str) -> Result<(String, String)> {
         _ if authority.is_empty() => {
             Err(Error::user(format!("'{text}' names no bucket; write {scheme}://bucket/path")))
         }
-        _ => Ok((format!("{scheme}://{}", without_password(authority)), place.to_owned())),
+        _ => Ok((format!("{scheme}://{authority}"), place.to_owned())),
     }
 }
 
 /// Web addresses are URLs to the letter; names in object stores are taken as they stand.
 fn on_the_web(text: &str) -> Result<(String, String)> {
-    let url = Url::parse(text).map_err(|e| Error::user(format!("'{text}': {e}")))?;
+    let url = Url::parse(text).map_err(|e| Error::user(format!("'{}': {e}", without_secrets(text))))?;
     if url.query().is_some() || url.fragment().is_some() {
         return Err(Error::new(
             ErrorKind::Unsupported,
@@ -186,7 +200,7 @@ fn on_the_web(text: &str) -> Result<(String, String)> {
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err(Error::user(
-            "a web address may not contain a user or a password; put them into the file of stores",
+            "a web address may not contain a user or a password; files of servers that ask for one are not read",
         ));
     }
     let authority = &url[url::Position::BeforeHost..url::Position::AfterPort];
@@ -194,10 +208,19 @@ fn on_the_web(text: &str) -> Result<(String, String)> {
     Ok((format!("{}://{authority}", url.scheme()), place))
 }
 
-fn without_password(authority: &str) -> String {
-    match authority.rsplit_once('@') {
-        Some((user, host)) => format!("{}@{host}", user.split(':').next().unwrap_or_default()),
-        None => authority.to_owned(),
+fn has_password(authority: &str) -> bool {
+    authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'))
+}
+
+/// A text that was refused, for errors: without what may be a password, and without a query, which may be signed.
+fn without_secrets(text: &str) -> String {
+    let text = text.split('?').next().unwrap_or_default();
+    match text.split_once("://") {
+        // A password may contain any sign.
+        Some((scheme, rest)) if rest.split('/').next().is_some_and(|authority| authority.contains([':', '@'])) => {
+            format!("{scheme}://{}", rest.rsplit_once('@').map_or(rest, |(_, host)| host))
+        }
+        _ => text.to_owned(),
     }
 }
 
@@ -271,7 +294,7 @@ mod tests {
             ("S3A://lake/a b/", "s3://lake", "a b", None, true),
             ("s3://lake", "s3://lake", "", None, true),
             ("s3://lake/y=*/m=[12]/*.csv", "s3://lake", "", Some("y=*/m=[12]/*.csv"), false),
-            ("abfss://c:secret@acc.dfs.core.windows.net/x", "abfss://c@acc.dfs.core.windows.net", "x", None, false),
+            ("abfss://c@acc.dfs.core.windows.net/x", "abfss://c@acc.dfs.core.windows.net", "x", None, false),
             ("http://127.0.0.1:80/a%20b.csv", "http://127.0.0.1", "a b.csv", None, false),
         ] {
             let expected = (store.to_owned(), path.to_owned(), pattern.map(str::to_owned), directory);
@@ -288,10 +311,34 @@ mod tests {
             ("file://host/x", "three slashes"),
             ("https://h/x?sig=secret", "cannot be read"),
             ("https://user:secret@h/x", "may not contain"),
+            ("https://user@h/x", "may not contain"),
+            ("abfss://c:secret@acc.dfs.core.windows.net/x", "may not contain a password"),
+            ("s3://key:secret@lake/a//b", "may not contain a password"),
+            ("postgres://user:se@secret/x@h/x", "there is no store"),
+            ("https://h:99999/x?sig=secret", "port"),
         ] {
             let error = Location::parse(text, FilePath::new("/")).unwrap_err().message;
             assert!(error.contains(says) && !error.contains("secret"), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn urls_lead_to_the_same_place() {
+        for text in [
+            "/data/%2e%2e%2fx/",
+            "/data/a%20b.csv",
+            "file:///a%20b/100%25.csv",
+            "/data/y=*/*.csv",
+            "s3://lake/a/b=1%2F2/x.csv",
+            "s3://lake",
+            "s3://lake/a b/",
+            "https://host/a%2520b.csv",
+        ] {
+            let location = Location::parse(text, FilePath::new("/")).unwrap();
+            assert_eq!(Location::parse(&location.url(), FilePath::new("/other")).unwrap(), location, "{text}");
+        }
+        let shown = Location::parse("/data/%2e%2e%2fx/", FilePath::new("/")).unwrap().to_string();
+        assert_eq!(shown, "/data/%2e%2e%2fx/");
     }
 
     #[test]
