@@ -36,6 +36,9 @@ use crate::error::{classify, external};
 use crate::formats::compression::Compression;
 use crate::stores::{Location, Stores, file_name};
 
+/// Times that directories are listed again because a write was published meanwhile.
+const MAX_ROUNDS: usize = 20;
+
 /// A table over files.
 pub struct FilesTable {
     /// Its places, all in one store.
@@ -163,6 +166,18 @@ impl FilesTable {
             .collect()
     }
 
+    /// What writers have decided about the places whose directories are listed one by one: a write that is published
+    /// meanwhile would be seen in some of them only.
+    async fn decisions(&self, pruning: &[Pruning]) -> Result<Vec<Vec<u64>>> {
+        let mut decisions = vec![];
+        if pruning.iter().any(|pruning| !pruning.is_empty()) {
+            for location in self.locations.iter().filter(|location| !location.is_pattern() && !location.is_web()) {
+                decisions.push(self.stores.decisions(location).await.map_err(external)?);
+            }
+        }
+        Ok(decisions)
+    }
+
     async fn found(&self, state: &dyn Session, filters: &[Expr]) -> Result<Arc<Vec<Found>>> {
         let pruning = self.pruning(state, filters)?;
         let snapshot = state.config().get_extension::<Snapshot>();
@@ -170,8 +185,25 @@ impl FilesTable {
         if let Some(found) = snapshot.as_ref().and_then(|snapshot| snapshot.get(&key)) {
             return Ok(found);
         }
-        let wanted =
-            Wanted { subdirectories: self.subdirectories, columns: &self.partition_columns, pruning: &pruning };
+        for _ in 0..MAX_ROUNDS {
+            let before = self.decisions(&pruning).await?;
+            let found = Arc::new(self.listed(state, &pruning).await?);
+            if self.decisions(&pruning).await? != before {
+                continue;
+            }
+            if let Some(snapshot) = snapshot {
+                snapshot.put(key, &found).map_err(external)?;
+            }
+            return Ok(found);
+        }
+        let place = self.locations.first().map(ToString::to_string).unwrap_or_default();
+        Err(external(windrow_common::Error::io(format!(
+            "'{place}' is written to so often that it could not be listed at rest; try again"
+        ))))
+    }
+
+    async fn listed(&self, state: &dyn Session, pruning: &[Pruning]) -> Result<Vec<Found>> {
+        let wanted = Wanted { subdirectories: self.subdirectories, columns: &self.partition_columns, pruning };
         let mut found: Vec<Found> = vec![];
         for location in &self.locations {
             let store = state.runtime_env().object_store(location.store_url().map_err(external)?)?;
@@ -194,10 +226,6 @@ impl FilesTable {
         // Places may overlap; and the same files must always come in the same order.
         found.sort_by(|a, b| a.meta.location.cmp(&b.meta.location));
         found.dedup_by(|a, b| a.meta.location == b.meta.location);
-        let found = Arc::new(found);
-        if let Some(snapshot) = snapshot {
-            snapshot.put(key, &found).map_err(external)?;
-        }
         Ok(found)
     }
 
@@ -444,7 +472,112 @@ impl Snapshot {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use datafusion::arrow::datatypes::{DataType, Field};
+    use datafusion::execution::object_store::ObjectStoreRegistry;
+    use datafusion::execution::session_state::SessionStateBuilder;
+    use datafusion::prelude::{col, lit};
+    use futures::stream::BoxStream;
+    use object_store::memory::InMemory;
+    use object_store::path::Path;
+    use object_store::{
+        CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStoreExt,
+        PutMultipartOptions, PutOptions, PutPayload, PutResult, Result as StoreResult,
+    };
+
     use super::*;
+    use crate::files::{FilesRequest, files_table};
+
+    /// A store in which a write to both partitions of a table is published when the second one is listed first.
+    #[derive(Debug, Default)]
+    struct Published {
+        inner: InMemory,
+        done: AtomicBool,
+    }
+
+    impl Published {
+        fn put_now(&self, file: &str) {
+            self.inner.put(&Path::from(file), "1\n".into()).now_or_never().unwrap().unwrap();
+        }
+    }
+
+    impl fmt::Display for Published {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("Published")
+        }
+    }
+
+    #[async_trait]
+    impl ObjectStore for Published {
+        async fn put_opts(&self, location: &Path, payload: PutPayload, opts: PutOptions) -> StoreResult<PutResult> {
+            self.inner.put_opts(location, payload, opts).await
+        }
+
+        async fn put_multipart_opts(
+            &self,
+            location: &Path,
+            opts: PutMultipartOptions,
+        ) -> StoreResult<Box<dyn MultipartUpload>> {
+            self.inner.put_multipart_opts(location, opts).await
+        }
+
+        async fn get_opts(&self, location: &Path, options: GetOptions) -> StoreResult<GetResult> {
+            self.inner.get_opts(location, options).await
+        }
+
+        fn delete_stream(
+            &self,
+            locations: BoxStream<'static, StoreResult<Path>>,
+        ) -> BoxStream<'static, StoreResult<Path>> {
+            self.inner.delete_stream(locations)
+        }
+
+        fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, StoreResult<ObjectMeta>> {
+            let second = prefix.is_some_and(|prefix| prefix.as_ref() == "t/y=2");
+            if second && !self.done.swap(true, Ordering::SeqCst) {
+                let sequence = "t/_windrow/00000000000000000001";
+                for file in ["t/y=1/new.csv", "t/y=2/new.csv"] {
+                    self.put_now(file);
+                }
+                self.put_now(&format!("{sequence}.manifest"));
+                self.put_now(&format!("{sequence}-w.published"));
+            }
+            self.inner.list(prefix)
+        }
+
+        async fn list_with_delimiter(&self, prefix: Option<&Path>) -> StoreResult<ListResult> {
+            self.inner.list_with_delimiter(prefix).await
+        }
+
+        async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> StoreResult<()> {
+            self.inner.copy_opts(from, to, options).await
+        }
+    }
+
+    #[tokio::test]
+    async fn a_write_that_is_published_between_two_partitions_is_seen_in_both() {
+        let store = Published::default();
+        store.put_now("t/y=1/a.csv");
+        store.put_now("t/y=2/b.csv");
+        let stores = Arc::new(Stores::default());
+        stores.register_store(&url::Url::parse("s3://b").unwrap(), Arc::new(store));
+        let runtime = crate::session::storage::runtime_builder(Arc::clone(&stores) as _).build_arc().unwrap();
+        let state = SessionStateBuilder::new().with_runtime_env(runtime).with_default_features().build();
+        let columns = ["a", "y"].map(|name| Field::new(name, DataType::Int64, true)).to_vec();
+        let request = FilesRequest {
+            locations: vec![Location::parse("s3://b/t/", std::path::Path::new("/")).unwrap()],
+            stores,
+            format: Some("CSV".to_owned()),
+            schema: Some(Arc::new(Schema::new(columns))),
+            partition_columns: Some(vec!["y".to_owned()]),
+            ..FilesRequest::default()
+        };
+        let table = files_table(&state, request).await.unwrap();
+        let found = table.found(&state, &[col("y").gt_eq(lit(1_i64))]).await.unwrap();
+        let names: Vec<&str> = found.iter().map(|file| file.relative.as_str()).collect();
+        assert_eq!(names, ["y=1/a.csv", "y=1/new.csv", "y=2/b.csv", "y=2/new.csv"]);
+    }
 
     fn found(store: &str, files: &[(&str, &str)]) -> Arc<Vec<Found>> {
         let meta = |path: &str, tag: &str| object_store::ObjectMeta {

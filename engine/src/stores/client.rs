@@ -10,6 +10,7 @@ use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
 use object_store::http::HttpBuilder;
 use object_store::list::PaginatedListStore;
+use object_store::local::LocalFileSystem;
 use object_store::multipart::MultipartStore;
 use object_store::{BackoffConfig, ClientConfigKey, ClientOptions, ObjectStore, RetryConfig};
 use tokio::runtime::Handle;
@@ -50,6 +51,7 @@ impl Client {
         let connector = Connector::new(io.cloned());
         let scheme = store.split("://").next().unwrap_or_default();
         let made = match scheme {
+            "file" => Ok(Self { objects: Arc::new(LocalFileSystem::new()), uploads: None }),
             "s3" => s3(store, options, connector),
             "gs" => gcs(store, options, connector),
             "az" | "abfss" => azure(store, options, connector),

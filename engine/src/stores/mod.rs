@@ -28,7 +28,7 @@ use datafusion::common::DataFusionError;
 use datafusion::execution::object_store::ObjectStoreRegistry;
 use object_store::multipart::MultipartStore;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use tokio::runtime::Handle;
 use url::Url;
 use windrow_common::config::StoreAccess;
@@ -40,7 +40,8 @@ pub use location::{Location, file_name};
 pub use pinned::{PinnedStores, Pins, stamped};
 
 use crate::error::{classify_store, external};
-use crate::sink::VisibleStore;
+use crate::sink::log::EntryName;
+use crate::sink::{HIDDEN_DIRECTORY, VisibleStore};
 use client::Client;
 
 /// The stores of one process.
@@ -118,6 +119,27 @@ impl Stores {
         let (allowed, listed) = (self.allowed.clone(), listed.clone());
         let checked = tokio::task::spawn_blocking(move || allowed.check_listed(&listed, &files)).await;
         checked.map_err(|e| Error::internal(format!("looking for links stopped short: {e}")))?
+    }
+
+    /// The last decision of our writers about a place, and about each directory above it; 0 where there is none. As long as
+    /// it is the same, several listings see the same writes.
+    pub async fn decisions(&self, place: &Location) -> Result<Vec<u64>> {
+        let objects = self.entry(place.store())?.client.objects;
+        let directories = std::iter::successors(Some(place.path().clone()), Path::parent);
+        let of_one = |directory: Path| {
+            let objects = Arc::clone(&objects);
+            async move {
+                let listed = objects.list_with_delimiter(Some(&directory.join(HIDDEN_DIRECTORY))).await;
+                let listed = listed.map_err(|e| classify_store(&e).context(place))?;
+                let sequence = |file: &ObjectMeta| match EntryName::parse(file.location.filename().unwrap_or_default())
+                {
+                    EntryName::Manifest(sequence) | EntryName::Published(sequence, _) => sequence,
+                    EntryName::Other => 0,
+                };
+                Ok::<u64, Error>(listed.objects.iter().map(sequence).max().unwrap_or(0))
+            }
+        };
+        futures::future::try_join_all(directories.map(of_one)).await
     }
 
     /// Enters a store; what was entered under its scheme and authority before is replaced.
@@ -199,12 +221,7 @@ impl ObjectStoreRegistry for Stores {
     }
 
     fn get_store(&self, url: &Url) -> Result<Arc<dyn ObjectStore>, DataFusionError> {
-        let key = store_key(url);
-        if key == "file://" && !self.lock().contains_key(&key) {
-            let store: Arc<dyn ObjectStore> = Arc::new(VisibleStore::local());
-            self.register_store(url, store);
-        }
-        self.visible(&key).map_err(external)
+        self.visible(&store_key(url)).map_err(external)
     }
 }
 
