@@ -68,6 +68,10 @@ pub const STORE_BACKOFF: Duration = Duration::from_millis(100);
 pub const STORE_BACKOFF_MAX: Duration = Duration::from_secs(15);
 /// How long a request to an object store is tried again at all.
 pub const STORE_RETRY_TIMEOUT: Duration = Duration::from_secs(180);
+/// How often one page of a listing is asked for again after its answer broke off.
+pub const STORE_PAGE_RETRIES: u32 = 3;
+/// Clients of object stores that one process keeps, for those who name ever more of them.
+pub const STORE_CLIENTS: usize = 256;
 /// Bytes of malformed rows that one task may leave out and keep for a `rejects` location.
 pub const MAX_REJECTED_BYTES: usize = 64 << 20;
 /// Ranges of one file that one reader reads at once.

@@ -1,6 +1,7 @@
 //! Makes tables over files, for `CREATE EXTERNAL TABLE` and `FROM 'path'`.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::execution::session_state::SessionState;
@@ -13,13 +14,15 @@ use super::listing::{self, Found, Wanted};
 use super::table::{FilesTable, Names, Parts};
 use crate::error::classify;
 use crate::formats::compression::Compression;
-use crate::stores::{Location, file_name};
+use crate::stores::{Location, Stores, file_name};
 
 /// What a table over files is to be.
 #[derive(Debug, Default)]
 pub struct FilesRequest {
     /// Its places.
     pub locations: Vec<Location>,
+    /// Say which files of these places may be read.
+    pub stores: Arc<Stores>,
     /// The format, as STORED AS has it; none: the names of the files tell it.
     pub format: Option<String>,
     /// The options of the format.
@@ -35,14 +38,17 @@ pub struct FilesRequest {
 /// Makes a table over files: looks at what is there now, as far as that is not declared.
 pub async fn files_table(state: &SessionState, request: FilesRequest) -> Result<FilesTable> {
     let subdirectories = !state.config_options().execution.listing_table_ignore_subdirectory;
-    let found = all_files(state, &request.locations, subdirectories).await?;
+    let (found, aside) = all_files(state, &request, subdirectories).await?;
     let declared = request.schema.as_ref().filter(|schema| !schema.fields().is_empty());
     if found.is_empty() && declared.is_none() {
-        return Err(nothing_there(&request.locations));
+        return Err(nothing_there(&request.locations, aside.first().map(|(_, file)| file.relative.as_str())));
     }
     let known = known_format(&request, &found)?;
     let options: BTreeMap<String, String> = known.options.into_iter().collect();
     let format = format::made(&known.name, &options)?;
+    if let Some((place, file)) = aside.iter().find(|(_, file)| known.names.include(&file.relative)) {
+        return Err(left_out(place, &file.relative));
+    }
     let files: Vec<&Found> =
         found.iter().filter(|file| is_named(&request, file) || known.names.include(&file.relative)).collect();
     let partition_columns = partition_columns(&request, declared, &files)?;
@@ -59,6 +65,7 @@ pub async fn files_table(state: &SessionState, request: FilesRequest) -> Result<
     };
     Ok(FilesTable::new(Parts {
         locations: request.locations,
+        stores: request.stores,
         subdirectories,
         names: known.names,
         format,
@@ -69,8 +76,14 @@ pub async fn files_table(state: &SessionState, request: FilesRequest) -> Result<
     }))
 }
 
-async fn all_files(state: &SessionState, locations: &[Location], subdirectories: bool) -> Result<Vec<Found>> {
-    let mut all = vec![];
+/// All files of the request's places; and of those that lie aside, one of each kind of name, with its place.
+async fn all_files(
+    state: &SessionState,
+    request: &FilesRequest,
+    subdirectories: bool,
+) -> Result<(Vec<Found>, Vec<(Location, Found)>)> {
+    let locations = &request.locations;
+    let (mut all, mut aside) = (vec![], vec![]);
     if let (Some(first), Some(other)) =
         (locations.first(), locations.iter().find(|other| other.store() != locations[0].store()))
     {
@@ -81,22 +94,51 @@ async fn all_files(state: &SessionState, locations: &[Location], subdirectories:
     for location in locations {
         let store = state.runtime_env().object_store(location.store_url()?).map_err(|e| classify(&e))?;
         let wanted = Wanted { subdirectories, ..Wanted::ALL };
-        let files = listing::files(&store, location, &wanted).await?;
-        all.extend(files.try_collect::<Vec<_>>().await?);
+        let mut files = listing::files(&store, location, &wanted).await?;
+        let (mut here, mut kinds) = (vec![], vec![]);
+        while let Some(file) = files.try_next().await? {
+            let kind = format::of_path(&file.relative);
+            match file.aside {
+                false => here.push(file),
+                true if kinds.contains(&kind) => {}
+                true => {
+                    kinds.push(kind);
+                    aside.push((location.clone(), file));
+                }
+            }
+        }
+        request.stores.check_listed(location, &here, |file: &Found| &file.meta.location).await?;
+        all.append(&mut here);
     }
     all.sort_by(|a, b| a.meta.location.cmp(&b.meta.location));
     all.dedup_by(|a, b| a.meta.location == b.meta.location);
-    Ok(all)
+    Ok((all, aside))
 }
 
-fn nothing_there(locations: &[Location]) -> Error {
+/// A table that would leave out files of a directory.
+pub(super) fn left_out(place: &Location, file: &str) -> Error {
+    let shown = place.to_string();
+    let directory = shown.trim_end_matches('/');
+    let name = file.rsplit('/').next().unwrap_or_default();
+    let extension = name.split_once('.').map(|(_, extension)| format!(".{extension}")).unwrap_or_default();
+    Error::user(format!(
+        "'{shown}' has files in directories that are no partitions, such as '{file}', which would be left out; name the \
+         files that are meant with a pattern: '{directory}/**/*{extension}' for all, '{directory}/*{extension}' for those \
+         in no such directory"
+    ))
+}
+
+fn nothing_there(locations: &[Location], aside: Option<&str>) -> Error {
     let places: Vec<String> = locations.iter().map(|place| format!("'{place}'")).collect();
     let places = places.join(", ");
-    let message = match locations {
-        [place] if place.is_pattern() => format!("no file matches {places}"),
-        [place] if place.is_local() && std::path::Path::new(&format!("/{}", place.path())).is_dir() => format!(
-            "no data can be found in {places}: it has no files, or only in subdirectories, which a pattern like '**/*.parquet' names"
+    let message = match (locations, aside) {
+        (_, Some(file)) => format!(
+            "the files in {places} lie in directories that are no partitions, such as '{file}'; a pattern like '**/*.parquet' names them"
         ),
+        ([place], _) if place.is_pattern() => format!("no file matches {places}"),
+        ([place], _) if place.is_local() && std::path::Path::new(&format!("/{}", place.path())).is_dir() => {
+            format!("no data can be found in {places}: neither it nor its subdirectories have files")
+        }
         _ => format!("there is no file or directory {places}"),
     };
     Error::new(ErrorKind::NotFound, message)
@@ -117,9 +159,12 @@ fn known_format(request: &FilesRequest, found: &[Found]) -> Result<Known> {
         if compression != Compression::None {
             options.insert("compression".to_owned(), compression.name().to_owned());
         }
+        let pattern = request.locations.iter().any(Location::is_pattern);
         for file in found.iter().filter(|file| !is_named(request, file)) {
             match format::of_path(&file.relative) {
                 Some(other) if other != (name, compression) => return Err(two_formats(request, &file.relative, name)),
+                // Whatever else lies in a directory is no data; but a pattern means each file that fits it.
+                None if pattern => return Err(two_formats(request, &file.relative, name)),
                 _ => {}
             }
         }
@@ -162,7 +207,8 @@ fn unknown_format(request: &FilesRequest, found: &[Found]) -> Error {
 fn two_formats(request: &FilesRequest, file: &str, name: &str) -> Error {
     let place = request.locations.first().map(ToString::to_string).unwrap_or_default();
     Error::user(format!(
-        "'{place}' has files of several formats: '{file}' beside {name} files of another name; name those of one kind with a pattern"
+        "'{place}' has files of several formats: '{file}' beside {name} files of another name; name those of one kind with a \
+         pattern, or say the format with CREATE EXTERNAL TABLE … STORED AS … LOCATION …"
     ))
 }
 
@@ -209,5 +255,5 @@ fn without(schema: &SchemaRef, columns: &[PartitionColumn]) -> SchemaRef {
         .filter(|field| !columns.iter().any(|column| column.name == *field.name()))
         .cloned()
         .collect();
-    std::sync::Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()))
+    Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()))
 }

@@ -28,12 +28,15 @@ pub struct Found {
     pub relative: String,
     /// The values of the partition columns.
     pub values: Vec<ScalarValue>,
+    /// Whether it lies in a directory that is no partition, and the location means only those: it is no file of the
+    /// table, and a table that would leave it out is refused.
+    pub aside: bool,
 }
 
 /// What of a location is wanted.
 #[derive(Debug)]
 pub struct Wanted<'a> {
-    /// Whether directories that are no partitions are looked into.
+    /// Whether files in directories that are no partitions are like others.
     pub subdirectories: bool,
     /// The table's partition columns.
     pub columns: &'a [PartitionColumn],
@@ -54,7 +57,7 @@ pub async fn files<'a>(
 ) -> Result<BoxStream<'a, Result<Found>>> {
     if !location.is_pattern() && !location.says_directory() {
         match store.head(location.path()).await {
-            Ok(meta) => return Ok(single(location, wanted, meta).boxed()),
+            Ok(meta) => return Ok(single(location, wanted, meta)),
             Err(object_store::Error::NotFound { .. }) if !location.is_web() => {}
             Err(error) => return Err(named(location, &error)),
         }
@@ -73,6 +76,9 @@ pub async fn files<'a>(
     Ok(judged(meant.boxed(), location, wanted))
 }
 
+/// A file, its path below the location, and whether it lies aside.
+type Meant = (ObjectMeta, String, bool);
+
 /// An error of a store, with the location it is about.
 fn named(location: &Location, error: &object_store::Error) -> Error {
     match error {
@@ -84,13 +90,14 @@ fn named(location: &Location, error: &object_store::Error) -> Error {
 }
 
 fn single(location: &Location, wanted: &Wanted<'_>, meta: ObjectMeta) -> BoxStream<'static, Result<Found>> {
-    let relative = location.path().filename().unwrap_or_default().to_owned();
     // The partitions of a single file are those of its whole path.
     let path = location.path().to_string();
-    let values = hive::values_of(wanted.columns, &path, &location.to_string()).map_err(|e| classify(&e));
-    let store = location.store();
-    let found = values.map(|values| Found { meta: stamped(store, meta), relative, values });
-    stream::once(std::future::ready(found)).boxed()
+    let relative = location.path().filename().unwrap_or_default().to_owned();
+    let found = chunk_of(vec![Ok((meta, path, false))], location, wanted).map(|mut found| {
+        found.iter_mut().for_each(|file| file.relative.clone_from(&relative));
+        stream::iter(found.into_iter().map(Ok::<Found, Error>))
+    });
+    stream::once(std::future::ready(found)).try_flatten().boxed()
 }
 
 fn below<'a>(
@@ -139,40 +146,99 @@ fn descend<'a>(
     })
 }
 
-/// The file with its relative path, if the location means it.
-fn meant(location: &Location, wanted: &Wanted<'_>, meta: ObjectMeta) -> Option<(ObjectMeta, String)> {
+/// The file with its relative path, if the location means it; and whether it lies aside.
+fn meant(location: &Location, wanted: &Wanted<'_>, meta: ObjectMeta) -> Option<Meant> {
     // Stores mark directories with empty objects; files without a byte have no rows.
     if meta.size == 0 {
         return None;
     }
     let relative = location.relative(&meta.location)?.to_owned();
-    let means = match location.is_pattern() {
-        true => location.matches(&relative),
-        false => wanted.subdirectories || hive::lies_in_partitions_only(&relative),
-    };
-    means.then_some((meta, relative))
+    match location.is_pattern() {
+        true => location.matches(&relative).then_some((meta, relative, false)),
+        false => {
+            let aside = !wanted.subdirectories && !hive::lies_in_partitions_only(&relative);
+            Some((meta, relative, aside))
+        }
+    }
 }
 
 /// With the values of partition columns, and without the files that these rule out.
 fn judged<'a>(
-    files: BoxStream<'a, Result<(ObjectMeta, String)>>,
+    files: BoxStream<'a, Result<Meant>>,
     location: &'a Location,
     wanted: &'a Wanted<'a>,
 ) -> BoxStream<'a, Result<Found>> {
-    let store = location.store();
-    let judge = move |chunk: Vec<Result<(ObjectMeta, String)>>| -> Result<Vec<Found>> {
-        let mut found = Vec::with_capacity(chunk.len());
-        for file in chunk {
-            let (meta, relative) = file?;
-            let name = file_name(store, &meta.location);
-            let values = hive::values_of(wanted.columns, &relative, &name).map_err(|e| classify(&e))?;
-            found.push(Found { meta: stamped(store, meta), relative, values });
-        }
-        let Some(pruning) = wanted.pruning.last() else { return Ok(found) };
-        let rows: Vec<_> = found.iter().map(|found| found.values.clone()).collect();
-        let keep = pruning.wanted(&rows).map_err(|e| classify(&e))?;
-        Ok(found.into_iter().zip(keep).filter(|(_, keep)| *keep).map(|(found, _)| found).collect::<Vec<_>>())
-    };
-    let chunks = files.ready_chunks(CHUNK).map(judge);
+    let chunks = files.ready_chunks(CHUNK).map(move |chunk| chunk_of(chunk, location, wanted));
     chunks.map_ok(|found| stream::iter(found.into_iter().map(Ok::<Found, Error>))).try_flatten().boxed()
+}
+
+fn chunk_of(chunk: Vec<Result<Meant>>, location: &Location, wanted: &Wanted<'_>) -> Result<Vec<Found>> {
+    let store = location.store();
+    let (mut found, mut others) = (Vec::with_capacity(chunk.len()), vec![]);
+    for file in chunk {
+        let (meta, relative, aside) = file?;
+        if aside {
+            others.push(Found { meta, relative, values: vec![], aside });
+            continue;
+        }
+        let name = file_name(store, &meta.location);
+        let values = hive::values_of(wanted.columns, &relative, &name).map_err(|e| classify(&e))?;
+        found.push(Found { meta: stamped(store, meta), relative, values, aside });
+    }
+    if let Some(pruning) = wanted.pruning.last() {
+        let rows: Vec<_> = found.iter().map(|found| found.values.clone()).collect();
+        let mut keep = pruning.wanted(&rows).map_err(|e| classify(&e))?.into_iter();
+        found.retain(|_| keep.next() == Some(true));
+    }
+    found.append(&mut others);
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::arrow::datatypes::DataType;
+    use datafusion::execution::context::ExecutionProps;
+    use datafusion::prelude::{col, lit};
+    use object_store::memory::InMemory;
+
+    use super::*;
+
+    async fn listed(place: &str, condition: Option<i64>, subdirectories: bool) -> Result<Vec<(String, bool)>> {
+        let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        for file in ["t/y=1/a.csv", "t/y=2/b.csv", "t/plain/c.csv", "t/y=1/plain/d.csv"] {
+            store.put(&Path::from(file), "x".into()).await.unwrap();
+        }
+        let location = Location::parse(place, std::path::Path::new("/")).unwrap();
+        let columns: Vec<_> = match condition {
+            Some(_) => vec![PartitionColumn { name: "y".into(), data_type: DataType::Int64 }],
+            None => vec![],
+        };
+        let filter = condition.map(|value| col("y").eq(lit(value)));
+        let filters: Vec<_> = filter.iter().collect();
+        let pruning: Vec<_> =
+            filters.iter().map(|_| Pruning::new(&columns, &filters, &ExecutionProps::new()).unwrap()).collect();
+        let wanted = Wanted { subdirectories, columns: &columns, pruning: &pruning };
+        let found: Vec<Found> = files(&store, &location, &wanted).await?.try_collect().await?;
+        let mut found: Vec<_> = found.into_iter().map(|file| (file.relative, file.aside)).collect();
+        found.sort_unstable();
+        Ok(found)
+    }
+
+    #[tokio::test]
+    async fn a_single_file_is_pruned_like_any_other() {
+        let file = |name: &str| vec![(name.to_owned(), false)];
+        assert_eq!(listed("s3://b/t/y=1/a.csv", Some(1), false).await.unwrap(), file("a.csv"));
+        assert!(listed("s3://b/t/y=1/a.csv", Some(2), false).await.unwrap().is_empty());
+        assert_eq!(listed("s3://b/t/*/b.csv", Some(2), false).await.unwrap(), file("y=2/b.csv"));
+        assert!(listed("s3://b/t/*/b.csv", Some(1), false).await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_lies_in_other_directories_is_told_apart() {
+        let all = [("plain/c.csv", true), ("y=1/a.csv", false), ("y=1/plain/d.csv", true), ("y=2/b.csv", false)];
+        let expected = |flat: bool| all.map(|(name, aside)| (name.to_owned(), aside && !flat)).to_vec();
+        assert_eq!(listed("s3://b/t/", None, false).await.unwrap(), expected(false));
+        assert_eq!(listed("s3://b/t/", None, true).await.unwrap(), expected(true));
+        assert_eq!(listed("s3://b/t/plain/*", None, false).await.unwrap(), [("c.csv".to_owned(), false)]);
+    }
 }

@@ -27,18 +27,23 @@ use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use object_store::ObjectStore;
 
+use super::factory::left_out;
 use super::hive::{PartitionColumn, Pruning};
 use super::listing::{self, Found, Wanted};
 use super::splits::{Cuts, share_out};
 use super::{format, statistics};
 use crate::error::{classify, external};
 use crate::formats::compression::Compression;
-use crate::stores::{Location, file_name};
+use crate::stores::{Location, Stores, file_name};
+
+/// Times that directories are listed again because a write was published meanwhile.
+const MAX_ROUNDS: usize = 20;
 
 /// A table over files.
 pub struct FilesTable {
     /// Its places, all in one store.
     pub locations: Vec<Location>,
+    stores: Arc<Stores>,
     /// Whether directories that are no partitions are looked into.
     pub subdirectories: bool,
     /// Which files of a directory belong to it.
@@ -87,6 +92,7 @@ impl Names {
 /// What makes a table over files.
 pub(super) struct Parts {
     pub(super) locations: Vec<Location>,
+    pub(super) stores: Arc<Stores>,
     pub(super) subdirectories: bool,
     pub(super) names: Names,
     pub(super) format: Arc<dyn FileFormat>,
@@ -111,6 +117,7 @@ impl FilesTable {
         let fingerprint = Arc::new(SchemaFingerprint::from_schema(&parts.file_schema));
         Self {
             locations: parts.locations,
+            stores: parts.stores,
             subdirectories: parts.subdirectories,
             names: parts.names,
             format: parts.format,
@@ -159,15 +166,44 @@ impl FilesTable {
             .collect()
     }
 
+    /// What writers have decided about the places whose directories are listed one by one: a write that is published
+    /// meanwhile would be seen in some of them only.
+    async fn decisions(&self, pruning: &[Pruning]) -> Result<Vec<Vec<u64>>> {
+        let mut decisions = vec![];
+        if pruning.iter().any(|pruning| !pruning.is_empty()) {
+            for location in self.locations.iter().filter(|location| !location.is_pattern() && !location.is_web()) {
+                decisions.push(self.stores.decisions(location).await.map_err(external)?);
+            }
+        }
+        Ok(decisions)
+    }
+
     async fn found(&self, state: &dyn Session, filters: &[Expr]) -> Result<Arc<Vec<Found>>> {
         let pruning = self.pruning(state, filters)?;
         let snapshot = state.config().get_extension::<Snapshot>();
-        let key = format!("{:p} {pruning:?}", Arc::as_ptr(&self.schema));
+        let key = self.listed_as(&pruning);
         if let Some(found) = snapshot.as_ref().and_then(|snapshot| snapshot.get(&key)) {
             return Ok(found);
         }
-        let wanted =
-            Wanted { subdirectories: self.subdirectories, columns: &self.partition_columns, pruning: &pruning };
+        for _ in 0..MAX_ROUNDS {
+            let before = self.decisions(&pruning).await?;
+            let found = Arc::new(self.listed(state, &pruning).await?);
+            if self.decisions(&pruning).await? != before {
+                continue;
+            }
+            if let Some(snapshot) = snapshot {
+                snapshot.put(key, &found).map_err(external)?;
+            }
+            return Ok(found);
+        }
+        let place = self.locations.first().map(ToString::to_string).unwrap_or_default();
+        Err(external(windrow_common::Error::io(format!(
+            "'{place}' is written to so often that it could not be listed at rest; try again"
+        ))))
+    }
+
+    async fn listed(&self, state: &dyn Session, pruning: &[Pruning]) -> Result<Vec<Found>> {
+        let wanted = Wanted { subdirectories: self.subdirectories, columns: &self.partition_columns, pruning };
         let mut found: Vec<Found> = vec![];
         for location in &self.locations {
             let store = state.runtime_env().object_store(location.store_url().map_err(external)?)?;
@@ -176,18 +212,29 @@ impl FilesTable {
                 let one = !location.is_pattern() && file.meta.location == *location.path();
                 std::future::ready(one || self.names.include(&file.relative))
             });
+            let first = found.len();
             while let Some(file) = files.next().await {
-                found.push(file.map_err(external)?);
+                let file = file.map_err(external)?;
+                if file.aside {
+                    return Err(external(left_out(location, &file.relative)));
+                }
+                found.push(file);
             }
+            let listed = self.stores.check_listed(location, &found[first..], |file: &Found| &file.meta.location);
+            listed.await.map_err(external)?;
         }
         // Places may overlap; and the same files must always come in the same order.
         found.sort_by(|a, b| a.meta.location.cmp(&b.meta.location));
         found.dedup_by(|a, b| a.meta.location == b.meta.location);
-        let found = Arc::new(found);
-        if let Some(snapshot) = snapshot {
-            snapshot.put(key, &found);
-        }
         Ok(found)
+    }
+
+    /// Its store, and what else tells which files are found: the same path twice in a statement means the same files.
+    fn listed_as(&self, pruning: &[Pruning]) -> (String, String) {
+        let store = self.locations.first().map_or("", Location::store).to_owned();
+        let places: Vec<String> = self.locations.iter().map(Location::url).collect();
+        let (subdirectories, names, columns) = (self.subdirectories, &self.names, &self.partition_columns);
+        (store, format!("{places:?} {subdirectories} {names:?} {columns:?} {pruning:?}"))
     }
 
     /// The files with their statistics, as many as a limit needs; and whether some were left out.
@@ -200,7 +247,9 @@ impl FilesTable {
     ) -> Result<(Vec<PartitionedFile>, bool)> {
         let at_once = state.config_options().execution.meta_fetch_concurrency.get();
         let collect = state.config().collect_statistics();
-        let with_statistics = |found: &Found| {
+        // Made as they are needed: there may be a million.
+        let with_statistics = move |index: usize| -> BoxFuture<'_, Result<PartitionedFile>> {
+            let found = &found[index];
             let (meta, values) = (found.meta.clone(), found.values.clone());
             let of_one = async move {
                 let statistics = match collect {
@@ -217,8 +266,7 @@ impl FilesTable {
             };
             of_one.boxed()
         };
-        let coming: Vec<_> = found.iter().map(with_statistics).collect();
-        let mut coming = stream::iter(coming).buffered(at_once);
+        let mut coming = stream::iter((0..found.len()).map(with_statistics)).buffered(at_once);
         let (mut files, mut rows) = (vec![], Precision::Exact(0));
         while let Some(file) = coming.try_next().await? {
             rows = match &file.statistics {
@@ -269,7 +317,7 @@ impl FilesTable {
         let cuts = format::cuts(&self.format);
         let parquet = format::is_parquet(&self.format);
         let at_once = state.config_options().execution.meta_fetch_concurrency.get();
-        let with_cuts = files.into_iter().map(|file| {
+        let with_cuts = files.into_iter().map(|file| -> BoxFuture<'_, Result<(PartitionedFile, Cuts)>> {
             let cuts = cuts.clone();
             let of_one = async move {
                 let large = file.object_meta.size > smallest.max(total / (shares as u64 * 8));
@@ -281,7 +329,6 @@ impl FilesTable {
             };
             of_one.boxed()
         });
-        let with_cuts: Vec<BoxFuture<'_, Result<(PartitionedFile, Cuts)>>> = with_cuts.collect();
         let with_cuts: Vec<_> = stream::iter(with_cuts).buffered(at_once).try_collect().await?;
         Ok(share_out(with_cuts, shares, smallest))
     }
@@ -387,18 +434,179 @@ pub(super) fn without_qualifiers(filter: Expr) -> Result<Expr> {
     Ok(bare.data)
 }
 
+/// By store and the rest of what was looked for; each sorted by path.
+type Listings = BTreeMap<(String, String), Arc<Vec<Found>>>;
+
 /// The files that one statement has found. It is planned more than once, and must mean the same files each time.
 #[derive(Debug, Default)]
 pub struct Snapshot {
-    found: Mutex<BTreeMap<String, Arc<Vec<Found>>>>,
+    found: Mutex<Listings>,
 }
 
 impl Snapshot {
-    fn get(&self, key: &str) -> Option<Arc<Vec<Found>>> {
+    fn get(&self, key: &(String, String)) -> Option<Arc<Vec<Found>>> {
         self.found.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
     }
 
-    fn put(&self, key: String, found: &Arc<Vec<Found>>) {
-        self.found.lock().unwrap_or_else(PoisonError::into_inner).insert(key, Arc::clone(found));
+    /// An error if one of the files has become another since the same statement found it elsewhere.
+    fn put(&self, key: (String, String), found: &Arc<Vec<Found>>) -> windrow_common::Result<()> {
+        let mut all = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        for (_, before) in all.iter().filter(|((store, _), _)| *store == key.0) {
+            let mut before = before.iter().peekable();
+            for file in found.iter() {
+                while before.next_if(|other| other.meta.location < file.meta.location).is_some() {}
+                let same = before.peek().filter(|other| other.meta.location == file.meta.location);
+                // The stamp: listings and answers about single files write tags differently.
+                if same.is_some_and(|other| other.meta.last_modified != file.meta.last_modified) {
+                    let name = file_name(&key.0, &file.meta.location);
+                    return Err(windrow_common::Error::user(format!(
+                        "{name} has changed while the statement was planned; run the statement again"
+                    )));
+                }
+            }
+        }
+        all.insert(key, Arc::clone(found));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use datafusion::arrow::datatypes::{DataType, Field};
+    use datafusion::execution::object_store::ObjectStoreRegistry;
+    use datafusion::execution::session_state::SessionStateBuilder;
+    use datafusion::prelude::{col, lit};
+    use futures::stream::BoxStream;
+    use object_store::memory::InMemory;
+    use object_store::path::Path;
+    use object_store::{
+        CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStoreExt,
+        PutMultipartOptions, PutOptions, PutPayload, PutResult, Result as StoreResult,
+    };
+
+    use super::*;
+    use crate::files::{FilesRequest, files_table};
+
+    /// A store in which a write to both partitions of a table is published when the second one is listed first.
+    #[derive(Debug, Default)]
+    struct Published {
+        inner: InMemory,
+        done: AtomicBool,
+    }
+
+    impl Published {
+        fn put_now(&self, file: &str) {
+            self.inner.put(&Path::from(file), "1\n".into()).now_or_never().unwrap().unwrap();
+        }
+    }
+
+    impl fmt::Display for Published {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("Published")
+        }
+    }
+
+    #[async_trait]
+    impl ObjectStore for Published {
+        async fn put_opts(&self, location: &Path, payload: PutPayload, opts: PutOptions) -> StoreResult<PutResult> {
+            self.inner.put_opts(location, payload, opts).await
+        }
+
+        async fn put_multipart_opts(
+            &self,
+            location: &Path,
+            opts: PutMultipartOptions,
+        ) -> StoreResult<Box<dyn MultipartUpload>> {
+            self.inner.put_multipart_opts(location, opts).await
+        }
+
+        async fn get_opts(&self, location: &Path, options: GetOptions) -> StoreResult<GetResult> {
+            self.inner.get_opts(location, options).await
+        }
+
+        fn delete_stream(
+            &self,
+            locations: BoxStream<'static, StoreResult<Path>>,
+        ) -> BoxStream<'static, StoreResult<Path>> {
+            self.inner.delete_stream(locations)
+        }
+
+        fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, StoreResult<ObjectMeta>> {
+            let second = prefix.is_some_and(|prefix| prefix.as_ref() == "t/y=2");
+            if second && !self.done.swap(true, Ordering::SeqCst) {
+                let sequence = "t/_windrow/00000000000000000001";
+                for file in ["t/y=1/new.csv", "t/y=2/new.csv"] {
+                    self.put_now(file);
+                }
+                self.put_now(&format!("{sequence}.manifest"));
+                self.put_now(&format!("{sequence}-w.published"));
+            }
+            self.inner.list(prefix)
+        }
+
+        async fn list_with_delimiter(&self, prefix: Option<&Path>) -> StoreResult<ListResult> {
+            self.inner.list_with_delimiter(prefix).await
+        }
+
+        async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> StoreResult<()> {
+            self.inner.copy_opts(from, to, options).await
+        }
+    }
+
+    #[tokio::test]
+    async fn a_write_that_is_published_between_two_partitions_is_seen_in_both() {
+        let store = Published::default();
+        store.put_now("t/y=1/a.csv");
+        store.put_now("t/y=2/b.csv");
+        let stores = Arc::new(Stores::default());
+        stores.register_store(&url::Url::parse("s3://b").unwrap(), Arc::new(store));
+        let runtime = crate::session::storage::runtime_builder(Arc::clone(&stores) as _).build_arc().unwrap();
+        let state = SessionStateBuilder::new().with_runtime_env(runtime).with_default_features().build();
+        let columns = ["a", "y"].map(|name| Field::new(name, DataType::Int64, true)).to_vec();
+        let request = FilesRequest {
+            locations: vec![Location::parse("s3://b/t/", std::path::Path::new("/")).unwrap()],
+            stores,
+            format: Some("CSV".to_owned()),
+            schema: Some(Arc::new(Schema::new(columns))),
+            partition_columns: Some(vec!["y".to_owned()]),
+            ..FilesRequest::default()
+        };
+        let table = files_table(&state, request).await.unwrap();
+        let found = table.found(&state, &[col("y").gt_eq(lit(1_i64))]).await.unwrap();
+        let names: Vec<&str> = found.iter().map(|file| file.relative.as_str()).collect();
+        assert_eq!(names, ["y=1/a.csv", "y=1/new.csv", "y=2/b.csv", "y=2/new.csv"]);
+    }
+
+    fn found(store: &str, files: &[(&str, &str)]) -> Arc<Vec<Found>> {
+        let meta = |path: &str, tag: &str| object_store::ObjectMeta {
+            location: path.into(),
+            last_modified: chrono::DateTime::UNIX_EPOCH,
+            size: 1,
+            e_tag: Some(tag.to_owned()),
+            version: None,
+        };
+        let found = files.iter().map(|(path, tag)| Found {
+            meta: crate::stores::stamped(store, meta(path, tag)),
+            relative: (*path).to_owned(),
+            values: vec![],
+            aside: false,
+        });
+        Arc::new(found.collect())
+    }
+
+    #[test]
+    fn a_statement_never_means_two_states_of_one_file() {
+        let snapshot = Snapshot::default();
+        let put = |store: &str, key: &str, files: &[(&str, &str)]| {
+            snapshot.put((store.to_owned(), key.to_owned()), &found(store, files))
+        };
+        put("s3://b", "first", &[("a", "1"), ("c", "1"), ("d", "1")]).unwrap();
+        put("s3://b", "second", &[("b", "7"), ("c", "\"1\""), ("e", "1")]).unwrap();
+        put("s3://other", "first", &[("c", "2")]).unwrap();
+        let error = put("s3://b", "third", &[("a", "1"), ("b", "7"), ("d", "2")]).unwrap_err();
+        assert!(error.message.contains("s3://b/d has changed while the statement was planned"), "{error}");
+        assert!(snapshot.get(&("s3://b".to_owned(), "third".to_owned())).is_none());
     }
 }

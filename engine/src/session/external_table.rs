@@ -28,6 +28,7 @@ impl EngineSession {
         let locations = create.locations.iter().map(|text| self.engine.stores.locate(text, &base));
         let request = FilesRequest {
             locations: locations.collect::<Result<_>>().map_err(|e| e.context(format!("LOCATION of table {name}")))?,
+            stores: Arc::clone(&self.engine.stores),
             format: Some(create.file_type.to_uppercase()),
             options: self.located_options(&create.options)?,
             schema: Some(Arc::clone(create.schema.inner())),
@@ -50,7 +51,8 @@ impl EngineSession {
         let is_place = |key: &str| key.to_ascii_lowercase().trim_start_matches("format.") == "rejects";
         for (_, place) in options.iter_mut().filter(|(key, _)| is_place(key)) {
             let location = self.engine.stores.locate(place, &base_directory()?)?;
-            if location.is_pattern() {
+            // What is a name here, because it exists, would be a pattern where it does not.
+            if location.is_pattern() || place.contains(['*', '?', '[']) {
                 return Err(Error::user(format!("rejects '{location}' is a pattern; name a directory")));
             }
             *place = location.url();
@@ -64,6 +66,7 @@ impl EngineSession {
         let location = Location::parse(&format!("{}/", spec.target.trim_end_matches('/')), &base_directory()?)?;
         let request = FilesRequest {
             locations: vec![location],
+            stores: Arc::clone(&self.engine.stores),
             format: Some(table_format::reader_of(&spec.format).to_owned()),
             options: table_format::reading_options(&spec.format).into_iter().collect(),
             schema: table_format::declared_columns(table.columns.as_ref(), spec),

@@ -44,7 +44,9 @@ impl UrlTableFactory for FileTables {
             Err(_) => return Ok(None),
         };
         let Some(state) = self.session.get().and_then(|session| (session.0)()) else { return Ok(None) };
-        let request = FilesRequest { locations: vec![location], name: url.to_owned(), ..FilesRequest::default() };
+        let stores = Arc::clone(&self.stores);
+        let request =
+            FilesRequest { locations: vec![location], stores, name: url.to_owned(), ..FilesRequest::default() };
         match files_table(&state, request).await {
             Ok(table) if table.file_schema.fields().is_empty() => Err(external(without_columns(&format!("'{url}'")))),
             Ok(table) => Ok(Some(Arc::new(table))),

@@ -67,6 +67,10 @@ pub(super) fn written_table(name: &str, provider: &Arc<dyn TableProvider>, heade
     if location.is_pattern() {
         return Err(cannot(format!("it is the pattern '{location}', and tables over a directory can")));
     }
+    // Names in stores are taken as they stand, and those that are written as URLs have them.
+    if !location.is_local() && location.path().as_ref().contains('%') {
+        return Err(cannot(format!("'{location}' has a '%', and names with one are not written in stores")));
+    }
     let format = written_format(&table.format_name, &table.options, header)
         .map_err(|error| Error::new(error.kind, format!("{name} cannot be written to; {}", error.message)))?;
     let file = format!("part.{}", format.extension());

@@ -9,12 +9,15 @@ use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
 use object_store::http::HttpBuilder;
+use object_store::list::PaginatedListStore;
+use object_store::local::LocalFileSystem;
 use object_store::multipart::MultipartStore;
 use object_store::{BackoffConfig, ClientConfigKey, ClientOptions, ObjectStore, RetryConfig};
 use tokio::runtime::Handle;
 use windrow_common::{Error, Result, limits};
 
 use super::connector::Connector;
+use super::paged::Paged;
 
 /// A store's client, in each of its roles.
 #[derive(Clone)]
@@ -37,11 +40,18 @@ impl Client {
         Self { objects: Arc::clone(&store) as Arc<dyn ObjectStore>, uploads: Some(store) }
     }
 
+    /// The client of a service that lists in pages.
+    fn paged<S: ObjectStore + MultipartStore + PaginatedListStore>(store: S) -> Self {
+        let store = Arc::new(store);
+        Self { objects: Arc::new(Paged(Arc::clone(&store))), uploads: Some(store) }
+    }
+
     /// Connects to a store, named by its scheme and authority. Nothing is sent yet.
     pub(super) fn connect(store: &str, options: BTreeMap<String, String>, io: Option<&Handle>) -> Result<Self> {
         let connector = Connector::new(io.cloned());
         let scheme = store.split("://").next().unwrap_or_default();
         let made = match scheme {
+            "file" => Ok(Self { objects: Arc::new(LocalFileSystem::new()), uploads: None }),
             "s3" => s3(store, options, connector),
             "gs" => gcs(store, options, connector),
             "az" | "abfss" => azure(store, options, connector),
@@ -64,7 +74,7 @@ fn s3(store: &str, options: BTreeMap<String, String>, connector: Connector) -> R
         builder = builder.with_allow_http(true);
     }
     let builder = builder.with_retry(retries()).with_http_connector(connector);
-    Ok(Client::writable(Arc::new(builder.build().map_err(refused)?)))
+    Ok(Client::paged(builder.build().map_err(refused)?))
 }
 
 fn gcs(store: &str, options: BTreeMap<String, String>, connector: Connector) -> Result<Client> {
@@ -75,7 +85,7 @@ fn gcs(store: &str, options: BTreeMap<String, String>, connector: Connector) -> 
         builder = builder.with_config(key_of::<GoogleConfigKey>(&key)?, value);
     }
     let builder = builder.with_retry(retries()).with_http_connector(connector);
-    Ok(Client::writable(Arc::new(builder.build().map_err(refused)?)))
+    Ok(Client::paged(builder.build().map_err(refused)?))
 }
 
 fn azure(store: &str, options: BTreeMap<String, String>, connector: Connector) -> Result<Client> {
@@ -90,7 +100,7 @@ fn azure(store: &str, options: BTreeMap<String, String>, connector: Connector) -
         builder = builder.with_allow_http(true);
     }
     let builder = builder.with_retry(retries()).with_http_connector(connector);
-    Ok(Client::writable(Arc::new(builder.build().map_err(refused)?)))
+    Ok(Client::paged(builder.build().map_err(refused)?))
 }
 
 fn web(store: &str, options: &BTreeMap<String, String>, connector: Connector) -> Result<Client> {

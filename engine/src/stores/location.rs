@@ -134,7 +134,7 @@ impl Location {
         format!("{}/{place}", self.store)
     }
 
-    /// What stands behind the store.
+    /// The place in the store as its text has it.
     fn place(&self) -> String {
         let slash = if self.directory && !self.path.as_ref().is_empty() && self.pattern.is_none() { "/" } else { "" };
         match &self.pattern {
@@ -171,14 +171,22 @@ fn is_scheme(text: &str) -> bool {
 fn in_store(text: &str, scheme: &str, rest: &str) -> Result<(String, String)> {
     let lower = scheme.to_ascii_lowercase();
     let Some((_, scheme)) = SCHEMES.iter().find(|(known, _)| *known == lower) else {
+        let shown = without_secrets(text);
         return Err(Error::new(
             ErrorKind::Unsupported,
             format!(
-                "'{text}': there is no store '{scheme}://'; there are local paths, file://, s3://, gs://, az://, abfss:// and http(s)://"
+                "'{shown}': there is no store '{scheme}://'; there are local paths, file://, s3://, gs://, az://, abfss:// and http(s)://"
             ),
         ));
     };
     let (authority, place) = rest.split_once('/').unwrap_or((rest, ""));
+    // Table names, plans and logs show a location as it was written.
+    if has_password(authority) {
+        return Err(Error::user(format!(
+            "'{}': a location may not contain a password; the environment or the file of stores says it",
+            without_secrets(text)
+        )));
+    }
     match *scheme {
         "file" if !matches!(authority, "" | "localhost") => {
             Err(Error::user(format!("'{text}' names a host; a file:// URL has three slashes: file:///tmp/x.csv")))
@@ -191,13 +199,13 @@ fn in_store(text: &str, scheme: &str, rest: &str) -> Result<(String, String)> {
         _ if authority.is_empty() => {
             Err(Error::user(format!("'{text}' names no bucket; write {scheme}://bucket/path")))
         }
-        _ => Ok((format!("{scheme}://{}", without_password(authority)), place.to_owned())),
+        _ => Ok((format!("{scheme}://{authority}"), place.to_owned())),
     }
 }
 
 /// Web addresses are URLs to the letter; names in object stores are taken as they stand.
 fn on_the_web(text: &str) -> Result<(String, String)> {
-    let url = Url::parse(text).map_err(|e| Error::user(format!("'{text}': {e}")))?;
+    let url = Url::parse(text).map_err(|e| Error::user(format!("'{}': {e}", without_secrets(text))))?;
     if url.query().is_some() || url.fragment().is_some() {
         return Err(Error::new(
             ErrorKind::Unsupported,
@@ -206,7 +214,7 @@ fn on_the_web(text: &str) -> Result<(String, String)> {
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err(Error::user(
-            "a web address may not contain a user or a password; put them into the file of stores",
+            "a web address may not contain a user or a password; files of servers that ask for one are not read",
         ));
     }
     let authority = &url[url::Position::BeforeHost..url::Position::AfterPort];
@@ -214,10 +222,19 @@ fn on_the_web(text: &str) -> Result<(String, String)> {
     Ok((format!("{}://{authority}", url.scheme()), place))
 }
 
-fn without_password(authority: &str) -> String {
-    match authority.rsplit_once('@') {
-        Some((user, host)) => format!("{}@{host}", user.split(':').next().unwrap_or_default()),
-        None => authority.to_owned(),
+fn has_password(authority: &str) -> bool {
+    authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'))
+}
+
+/// A text that was refused, for errors: without what may be a password, and without a query, which may be signed.
+fn without_secrets(text: &str) -> String {
+    let text = text.split('?').next().unwrap_or_default();
+    match text.split_once("://") {
+        // A password may contain any sign.
+        Some((scheme, rest)) if rest.split('/').next().is_some_and(|authority| authority.contains([':', '@'])) => {
+            format!("{scheme}://{}", rest.rsplit_once('@').map_or(rest, |(_, host)| host))
+        }
+        _ => text.to_owned(),
     }
 }
 
@@ -296,7 +313,7 @@ mod tests {
             ("S3A://lake/a b/", "s3://lake", "a b", None, true),
             ("s3://lake", "s3://lake", "", None, true),
             ("s3://lake/y=*/m=[12]/*.csv", "s3://lake", "", Some("y=*/m=[12]/*.csv"), false),
-            ("abfss://c:secret@acc.dfs.core.windows.net/x", "abfss://c@acc.dfs.core.windows.net", "x", None, false),
+            ("abfss://c@acc.dfs.core.windows.net/x", "abfss://c@acc.dfs.core.windows.net", "x", None, false),
             ("http://127.0.0.1:80/a%20b.csv", "http://127.0.0.1", "a b.csv", None, false),
         ] {
             let expected = (store.to_owned(), path.to_owned(), pattern.map(str::to_owned), directory);
@@ -314,6 +331,11 @@ mod tests {
             ("https://h/x?sig=secret", "cannot be read"),
             ("https://user:secret@h/x", "may not contain"),
             ("file:///x%2", "two digits"),
+            ("https://user@h/x", "may not contain"),
+            ("abfss://c:secret@acc.dfs.core.windows.net/x", "may not contain a password"),
+            ("s3://key:secret@lake/a//b", "may not contain a password"),
+            ("postgres://user:se@secret/x@h/x", "there is no store"),
+            ("https://h:99999/x?sig=secret", "port"),
         ] {
             let error = Location::parse(text, FilePath::new("/")).unwrap_err().message;
             assert!(error.contains(says) && !error.contains("secret"), "{text}: {error}");
@@ -325,6 +347,9 @@ mod tests {
         for text in [
             "/data/a%20b/x.csv",
             "/data/50%/",
+            "/data/%2e%2e%2fx/",
+            "/data/y=*/*.csv",
+            "file:///a%20b/100%25.csv",
             "a #1/x.csv",
             "file:///a%20b/",
             "/",

@@ -15,6 +15,7 @@ mod client;
 mod config;
 mod connector;
 mod location;
+mod paged;
 mod pinned;
 
 use std::collections::BTreeMap;
@@ -27,11 +28,11 @@ use datafusion::common::DataFusionError;
 use datafusion::execution::object_store::ObjectStoreRegistry;
 use object_store::multipart::MultipartStore;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use tokio::runtime::Handle;
 use url::Url;
 use windrow_common::config::StoreAccess;
-use windrow_common::{Error, ErrorKind, Result};
+use windrow_common::{Error, ErrorKind, Result, limits};
 
 pub use allowed::Allowed;
 pub use config::StoresConfig;
@@ -39,7 +40,8 @@ pub use location::{Location, file_name};
 pub use pinned::{PinnedStores, Pins, stamped};
 
 use crate::error::{classify_store, external};
-use crate::sink::VisibleStore;
+use crate::sink::log::EntryName;
+use crate::sink::{HIDDEN_DIRECTORY, VisibleStore};
 use client::Client;
 
 /// The stores of one process.
@@ -57,6 +59,8 @@ pub struct Stores {
 struct Entry {
     client: Client,
     visible: Arc<dyn ObjectStore>,
+    /// Whether it can be made again.
+    connected: bool,
 }
 
 /// A place in an object store that can be written to; never a file system.
@@ -105,9 +109,42 @@ impl Stores {
         Ok(location)
     }
 
+    /// An error if a link leads from a listed place to one of its files that lies elsewhere, where nothing is allowed.
+    /// `path` is that of a file.
+    pub async fn check_listed<T: Sync>(&self, listed: &Location, files: &[T], path: fn(&T) -> &Path) -> Result<()> {
+        if !listed.is_local() || matches!(self.allowed, Allowed::Everything) {
+            return Ok(());
+        }
+        let files: Vec<Path> = files.iter().map(|file| path(file).clone()).collect();
+        let (allowed, listed) = (self.allowed.clone(), listed.clone());
+        let checked = tokio::task::spawn_blocking(move || allowed.check_listed(&listed, &files)).await;
+        checked.map_err(|e| Error::internal(format!("looking for links stopped short: {e}")))?
+    }
+
+    /// The last decision of our writers about a place, and about each directory above it; 0 where there is none. As long as
+    /// it is the same, several listings see the same writes.
+    pub async fn decisions(&self, place: &Location) -> Result<Vec<u64>> {
+        let objects = self.entry(place.store())?.client.objects;
+        let directories = std::iter::successors(Some(place.path().clone()), Path::parent);
+        let of_one = |directory: Path| {
+            let objects = Arc::clone(&objects);
+            async move {
+                let listed = objects.list_with_delimiter(Some(&directory.join(HIDDEN_DIRECTORY))).await;
+                let listed = listed.map_err(|e| classify_store(&e).context(place))?;
+                let sequence = |file: &ObjectMeta| match EntryName::parse(file.location.filename().unwrap_or_default())
+                {
+                    EntryName::Manifest(sequence) | EntryName::Published(sequence, _) => sequence,
+                    EntryName::Other => 0,
+                };
+                Ok::<u64, Error>(listed.objects.iter().map(sequence).max().unwrap_or(0))
+            }
+        };
+        futures::future::try_join_all(directories.map(of_one)).await
+    }
+
     /// Enters a store; what was entered under its scheme and authority before is replaced.
     pub fn register<S: ObjectStore + MultipartStore>(&self, url: &Url, store: Arc<S>) {
-        self.enter(store_key(url), Client::writable(store));
+        self.enter(store_key(url), Client::writable(store), false);
     }
 
     /// A place in an object store, to be written to; refused if the operator does not allow it.
@@ -148,17 +185,25 @@ impl Stores {
             return Ok(entry.clone());
         }
         let client = Client::connect(store, self.config.options(store), self.io.as_ref())?;
-        Ok(self.enter(store.to_owned(), client))
+        Ok(self.enter(store.to_owned(), client, true))
     }
 
-    fn enter(&self, key: String, client: Client) -> Entry {
+    fn enter(&self, key: String, client: Client, connected: bool) -> Entry {
         let objects = Arc::clone(&client.objects);
         let visible: Arc<dyn ObjectStore> = match client.uploads.clone() {
             Some(uploads) => Arc::new(VisibleStore::completing(objects, uploads, key.clone())),
             None => Arc::new(VisibleStore::new(objects)),
         };
-        let entry = Entry { client, visible };
-        self.lock().insert(key, entry.clone());
+        let entry = Entry { client, visible, connected };
+        let mut clients = self.lock();
+        clients.insert(key.clone(), entry.clone());
+        if clients.len() > limits::STORE_CLIENTS {
+            let other = clients.iter().find(|(other, entry)| entry.connected && **other != key);
+            // Who uses it keeps it.
+            if let Some(other) = other.map(|(other, _)| other.clone()) {
+                clients.remove(&other);
+            }
+        }
         entry
     }
 
@@ -170,17 +215,12 @@ impl Stores {
 impl ObjectStoreRegistry for Stores {
     fn register_store(&self, url: &Url, store: Arc<dyn ObjectStore>) -> Option<Arc<dyn ObjectStore>> {
         let visible = Arc::clone(&store);
-        let entry = Entry { client: Client { objects: store, uploads: None }, visible };
+        let entry = Entry { client: Client { objects: store, uploads: None }, visible, connected: false };
         self.lock().insert(store_key(url), entry).map(|before| before.visible)
     }
 
     fn get_store(&self, url: &Url) -> Result<Arc<dyn ObjectStore>, DataFusionError> {
-        let key = store_key(url);
-        if key == "file://" && !self.lock().contains_key(&key) {
-            let store: Arc<dyn ObjectStore> = Arc::new(VisibleStore::local());
-            self.register_store(url, store);
-        }
-        self.visible(&key).map_err(external)
+        self.visible(&store_key(url)).map_err(external)
     }
 }
 
@@ -199,4 +239,24 @@ fn store_key(url: &Url) -> String {
     // Fails for URLs without an authority, which have no password either.
     let _ = bare.set_password(None);
     format!("{}://{}", bare.scheme(), bare.authority())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clients_that_are_kept_are_bounded() {
+        let stores = Stores::default();
+        let url = Url::parse("a://kept").unwrap();
+        stores.register(&url, Arc::new(object_store::memory::InMemory::new()));
+        for index in 0..=limits::STORE_CLIENTS {
+            let client = Client::writable(Arc::new(object_store::memory::InMemory::new()));
+            stores.enter(format!("s3://{index}"), client, true);
+        }
+        let clients = stores.lock();
+        assert_eq!(clients.len(), limits::STORE_CLIENTS);
+        assert!(clients.contains_key("a://kept"));
+        assert!(clients.contains_key(&format!("s3://{}", limits::STORE_CLIENTS)));
+    }
 }

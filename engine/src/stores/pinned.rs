@@ -14,11 +14,11 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use datafusion::common::DataFusionError;
 use datafusion::execution::object_store::ObjectStoreRegistry;
-use futures::stream::{BoxStream, StreamExt, TryStreamExt};
+use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, Error, GetOptions, GetRange, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result,
+    CopyOptions, Error, GetOptions, GetRange, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta,
+    ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result,
 };
 use sha2::{Digest, Sha256};
 use url::Url;
@@ -122,6 +122,22 @@ impl PinnedStore {
         self.pins.get(&self.store, location)
     }
 
+    /// The bytes of a local file. It may be written over while it is read: they count only if it is the same behind the read.
+    async fn read_at_rest(&self, location: &Path, pin: &ObjectMeta, result: GetResult) -> Result<GetResult> {
+        let (meta, range, attributes) = (result.meta.clone(), result.range.clone(), result.attributes.clone());
+        let bytes = result.bytes().await?;
+        let head = GetOptions { head: true, ..GetOptions::default() };
+        match self.inner.get_opts(location, head).await {
+            Ok(now) if is_still(pin, &self.store, &now.meta) => {
+                let payload = GetResultPayload::Stream(stream::once(std::future::ready(Ok(bytes))).boxed());
+                Ok(GetResult { payload, meta, range, attributes })
+            }
+            Ok(_) => Err(self.error(location, "has changed")),
+            Err(Error::NotFound { .. }) => Err(self.error(location, "has vanished")),
+            Err(error) => Err(error),
+        }
+    }
+
     fn error(&self, location: &Path, what: &str) -> Error {
         let file = file_name(&self.store, location);
         let error = windrow_common::Error::user(format!(
@@ -145,8 +161,12 @@ impl ObjectStore for PinnedStore {
         if options.range.as_ref().is_some_and(past_the_end) {
             return Err(self.error(location, "was thought to be longer than it was"));
         }
+        let reads = !options.head && matches!(options.range, Some(GetRange::Bounded(_)));
         match self.inner.get_opts(location, options).await {
-            Ok(result) if is_still(&pin, &self.store, &result.meta) => Ok(result),
+            Ok(result) if is_still(&pin, &self.store, &result.meta) => match result.payload {
+                GetResultPayload::File(..) if reads => self.read_at_rest(location, &pin, result).await,
+                _ => Ok(result),
+            },
             Ok(_) => Err(self.error(location, "has changed")),
             Err(Error::NotFound { .. }) => Err(self.error(location, "has vanished")),
             Err(error) => {
@@ -280,6 +300,82 @@ mod tests {
             let error = crate::error::classify(&DataFusionError::ObjectStore(Box::new(error)));
             assert_eq!(error.kind, windrow_common::ErrorKind::User);
             assert!(error.message.contains("s3://b/a/x.csv has changed"), "{error}");
+        }
+    }
+
+    /// A file system in which somebody writes over a file as soon as it is open.
+    #[derive(Debug)]
+    struct Overwriting {
+        inner: object_store::local::LocalFileSystem,
+        file: std::path::PathBuf,
+        contents: &'static [u8],
+    }
+
+    impl fmt::Display for Overwriting {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("Overwriting")
+        }
+    }
+
+    #[async_trait]
+    impl ObjectStore for Overwriting {
+        async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+            let head = options.head;
+            let result = self.inner.get_opts(location, options).await?;
+            if !head && !self.contents.is_empty() {
+                // In place: who has opened it reads the new bytes, and it is as long as it was.
+                std::fs::write(&self.file, self.contents).unwrap();
+                let later = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1);
+                std::fs::File::options().write(true).open(&self.file).unwrap().set_modified(later).unwrap();
+            }
+            Ok(result)
+        }
+
+        async fn put_opts(&self, _: &Path, _: PutPayload, _: PutOptions) -> Result<PutResult> {
+            Err(Error::NotImplemented { operation: "put".into(), implementer: "test".into() })
+        }
+
+        async fn put_multipart_opts(&self, _: &Path, _: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
+            Err(Error::NotImplemented { operation: "put".into(), implementer: "test".into() })
+        }
+
+        fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+            locations
+        }
+
+        fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+            self.inner.list(prefix)
+        }
+
+        async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+            self.inner.list_with_delimiter(prefix).await
+        }
+
+        async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+            self.inner.copy_opts(from, to, options).await
+        }
+    }
+
+    #[tokio::test]
+    async fn a_local_file_that_is_written_over_while_it_is_read_is_an_error() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("x.csv");
+        let path = Path::from_absolute_path(&file).unwrap();
+        for contents in [b"".as_slice(), b"9876543210"] {
+            std::fs::write(&file, "0123456789").unwrap();
+            let local = object_store::local::LocalFileSystem::new();
+            let pins = Arc::new(Pins::default());
+            pins.add("file://", &stamped("file://", local.head(&path).await.unwrap()));
+            let inner = Arc::new(Overwriting { inner: local, file: file.clone(), contents });
+            let store = PinnedStore { inner, store: "file://".into(), pins };
+            let read = store.get_ranges(&path, &[2..4, 8..10]).await;
+            if contents.is_empty() {
+                assert_eq!(read.unwrap(), ["23", "89"]);
+                assert_eq!(store.get_range(&path, 2..4).await.unwrap(), "23");
+            } else {
+                let error = read.unwrap_err().to_string();
+                assert!(error.contains("x.csv has changed"), "{error}");
+            }
         }
     }
 

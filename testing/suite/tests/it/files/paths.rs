@@ -33,10 +33,11 @@ async fn files_directories_and_patterns() {
     let session = Session::embedded().await.unwrap();
     let t = root.join("t").display().to_string();
     let sum = |place: &str| format!("SELECT sum(a) FROM '{t}{place}'");
-    let cases: [(String, &[&str]); 11] = [
+    let cases: [(String, &[&str]); 12] = [
         (sum("/a1.parquet"), &["1"]),
-        (sum(""), &["12"]),
-        (sum("/"), &["12"]),
+        (sum("/*.parquet"), &["12"]),
+        (sum("/sub/deep"), &["5"]),
+        (sum("/sub/deep/"), &["5"]),
         (sum("/a*.parquet"), &["3"]),
         (sum("/[ab]?.parquet"), &["6"]),
         (sum("/*/a*.parquet"), &["4"]),
@@ -44,13 +45,32 @@ async fn files_directories_and_patterns() {
         (sum("/**/a*.parquet"), &["12"]),
         (sum("/with space [1].parquet"), &["6"]),
         (format!("SELECT sum(a) FROM 'file://{t}/with%20space%20%5B1%5D.parquet'"), &["6"]),
-        (format!("CREATE EXTERNAL TABLE x STORED AS PARQUET LOCATION '{t}/sub/'"), &[]),
+        (format!("CREATE EXTERNAL TABLE x STORED AS PARQUET LOCATION '{t}/sub/deep/'"), &[]),
     ];
     check(&session, &cases).await;
-    assert_eq!(rows(&session, "SELECT sum(a) FROM x").await, ["4"]);
+    assert_eq!(rows(&session, "SELECT sum(a) FROM x").await, ["5"]);
     // A file that comes later belongs to the table.
-    numbers(&root.join("t/sub/a6.parquet"), &[60]);
-    assert_eq!(rows(&session, "SELECT sum(a) FROM x").await, ["64"]);
+    numbers(&root.join("t/sub/deep/a6.parquet"), &[60]);
+    assert_eq!(rows(&session, "SELECT sum(a) FROM x").await, ["65"]);
+    // Nothing is left out without a word: neither files of other directories nor what a pattern means.
+    std::fs::create_dir_all(root.join("t/sub/deep/er")).unwrap();
+    std::fs::write(root.join("t/sub/deep/er/notes.md"), "no data").unwrap();
+    assert_eq!(rows(&session, "SELECT sum(a) FROM x").await, ["65"]);
+    numbers(&root.join("t/sub/deep/er/a7.parquet"), &[600]);
+    for (sql, says) in [
+        ("SELECT sum(a) FROM x".to_owned(), "such as 'er/a7.parquet'"),
+        (sum(""), "/t/**/*.parquet' for all"),
+        (sum("/"), "/t/*.parquet' for those"),
+        (sum("/*"), "readme.md"),
+        (
+            format!("CREATE EXTERNAL TABLE y STORED AS PARQUET LOCATION '{t}/sub/'"),
+            "directories that are no partitions",
+        ),
+    ] {
+        let error = failure(&session, &sql).await;
+        assert!(error.kind == ErrorKind::User && error.message.contains(says), "{sql}: {error}");
+    }
+    std::fs::remove_dir_all(root.join("t/sub/deep/er")).unwrap();
     for (place, kind, says) in [
         (format!("{t}/nothing*.parquet"), ErrorKind::NotFound, "no file matches"),
         (format!("{t}/nothing.parquet"), ErrorKind::NotFound, "there is no file or directory"),
@@ -94,6 +114,17 @@ async fn partitions_are_columns_and_prune() {
         (by("year = 1999"), &[""]),
     ];
     check(&session, &cases).await;
+    // A single file is in its partitions too.
+    let single = format!(
+        "CREATE EXTERNAL TABLE one (a BIGINT, year INT) STORED AS PARQUET PARTITIONED BY (year) \
+         LOCATION '{t}/year=2023/region=north/f.parquet'"
+    );
+    let cases: [(String, &[&str]); 3] = [
+        (single, &[]),
+        ("SELECT sum(a) FROM one WHERE year = 2023".to_owned(), &["1"]),
+        ("SELECT count(*) FROM one WHERE year = 2024".to_owned(), &["0"]),
+    ];
+    check(&session, &cases).await;
     // Directories of other partitions are not even looked into: what lies there does not matter.
     std::fs::write(dir.path().join("year=2023/region=north/broken.parquet"), "this is not Parquet").unwrap();
     let declared = format!(
@@ -129,6 +160,20 @@ async fn files_whose_columns_differ_are_one_table() {
         (format!("SELECT arrow_typeof(id) FROM '{t}' LIMIT 1"), &["Int64"]),
     ];
     check(&session, &cases).await;
+    // Read as another type, values are in another order: what footers say of the smallest is not so.
+    parquet(&dir.path().join("apart/numbers.parquet"), vec![("id", int(&[9, 10, 100]))]);
+    parquet(&dir.path().join("apart/texts.parquet"), vec![("id", text(&["9", "10", "100"]))]);
+    let declared = |name: &str, kind: &str, file: &str| {
+        format!("CREATE EXTERNAL TABLE {name} (id {kind}) STORED AS PARQUET LOCATION '{t}/apart/{file}.parquet'")
+    };
+    let cases: [(String, &[&str]); 4] = [
+        (declared("as_text", "VARCHAR", "numbers"), &[]),
+        ("SELECT min(id), max(id) FROM as_text".to_owned(), &["10|9"]),
+        (declared("as_number", "BIGINT", "texts"), &[]),
+        ("SELECT min(id), max(id) FROM as_number".to_owned(), &["9|100"]),
+    ];
+    check(&session, &cases).await;
+    std::fs::remove_dir_all(dir.path().join("apart")).unwrap();
     let days = Arc::new(Date32Array::from(vec![1])) as ArrayRef;
     parquet(&dir.path().join("4.parquet"), vec![("id", days)]);
     let error = failure(&session, &format!("SELECT * FROM '{t}'")).await;

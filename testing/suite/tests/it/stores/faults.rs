@@ -31,7 +31,7 @@ async fn a_store_that_throttles_and_stumbles_costs_time_and_no_row() {
         ("late", Fault::Delay(Duration::from_millis(20)), 50),
     ] {
         let rule = Rule::new(fault).times(times);
-        // Answers with data go on where they were cut; those that list are an error of the statement.
+        // Answers with data go on where they were cut.
         let rule = if name == "cut" { rule.on(Operation::Get) } else { rule };
         let hits = lake.server.faults().add(rule);
         written(&lake, name).await;
@@ -40,6 +40,17 @@ async fn a_store_that_throttles_and_stumbles_costs_time_and_no_row() {
         lake.server.faults().clear();
         assert_eq!(sum(&lake, &format!("{name}/")).await.unwrap(), expected, "{name}, calm again");
     }
+    lake.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_listing_that_breaks_off_is_asked_for_again() {
+    let lake = Lake::open(Config::default()).await;
+    written(&lake, "t").await;
+    let expected = sum(&lake, "t/").await.unwrap();
+    let hits = lake.server.faults().add(Rule::new(Fault::CutBody(100)).on(Operation::List).times(2));
+    assert_eq!(sum(&lake, "t/").await.unwrap(), expected);
+    assert_eq!(hits.count(), 2);
     lake.close().await;
 }
 
