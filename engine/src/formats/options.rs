@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use windrow_common::{ByteSize, Error, ErrorKind, Result};
 
 use super::compression::Compression;
+use super::csv::padding::MISSING;
 use super::encoding;
 use super::option_names::{Given, OPTIONS_OF_CSV, OPTIONS_OF_JSON, OPTIONS_OF_OTHERS};
 use super::text::bad_row::BadRows;
@@ -182,7 +183,10 @@ impl CsvOptions {
             format = format.with_terminator(terminator);
         }
         if let Some(regex) = &self.null_regex {
-            let parsed = regex.parse();
+            let mut parsed = regex.parse();
+            if parsed.is_ok() && self.truncated_rows {
+                parsed = format!("(?:{regex})|^{MISSING}$").parse();
+            }
             format = format.with_null_regex(parsed.map_err(|e| Error::user(format!("option 'null_regex': {e}")))?);
         }
         Ok(format)

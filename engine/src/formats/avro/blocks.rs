@@ -28,6 +28,8 @@ pub struct Blocks {
 /// A block, checked.
 #[derive(Debug)]
 pub struct Block {
+    /// Where it begins.
+    pub at: u64,
     /// How many records it has.
     pub records: usize,
     /// They.
@@ -96,6 +98,6 @@ impl Blocks {
         }
         let data = header.codec.decompress(data).map_err(|text| wrong(&self.source, text))?;
         header.shapes.check(&data, records).map_err(|text| wrong(&self.source, text))?;
-        Ok(Some(Block { records, data }))
+        Ok(Some(Block { at, records, data }))
     }
 }

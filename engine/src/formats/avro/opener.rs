@@ -35,6 +35,8 @@ struct Rows {
     blocks: Blocks,
     reader: BlockReader,
     adapted: Adapted,
+    /// Where the block begins that was read last.
+    at: u64,
     ended: bool,
 }
 
@@ -58,7 +60,7 @@ impl AvroOpener {
         let places = (places.len() < file.fields().len()).then_some(places);
         let reader = BlockReader::new(&header, places, self.batch_size).map_err(wrong)?;
         let blocks = Blocks::new(&source, &header, range).await?;
-        let rows = Rows { source, header, blocks, reader, adapted, ended: false };
+        let rows = Rows { source, header, blocks, reader, adapted, at: 0, ended: false };
         let step = |mut rows: Rows| async move {
             match rows.next().await? {
                 Some(batch) => Ok(Some((batch, rows))),
@@ -72,7 +74,8 @@ impl AvroOpener {
 impl Rows {
     async fn next(&mut self) -> Result<Option<RecordBatch>> {
         loop {
-            if let Some(batch) = self.reader.next().map_err(|wrong| self.source.error(wrong))? {
+            let wrong = |wrong| self.source.error(format!("the block at byte {}: {wrong}", self.at));
+            if let Some(batch) = self.reader.next().map_err(wrong)? {
                 return Ok(Some(self.adapted.adapt(&batch)?));
             }
             if self.ended {
@@ -80,6 +83,7 @@ impl Rows {
             }
             let block = self.blocks.next(&self.header).await?;
             self.ended = block.is_none();
+            self.at = block.as_ref().map_or(self.at, |block| block.at);
             // One without records says nothing, and the reader would wait for what it says.
             if block.as_ref().is_none_or(|block| block.records > 0) {
                 self.reader.put(block);

@@ -117,7 +117,7 @@ impl BlockReader {
 }
 
 fn text(error: &ArrowError) -> String {
-    format!("a block cannot be read: {error}")
+    format!("it cannot be read: {error}")
 }
 
 /// Without what Avro noted about the fields: names of types and documentation, which differ between files.

@@ -93,7 +93,9 @@ pub fn names(format: &Format, header: &[u8]) -> Result<Vec<String>, arrow::error
 pub fn places(names: &[String], columns: &Schema) -> Result<Vec<Option<usize>>, String> {
     let find = |column: &String| {
         let exact = names.iter().position(|name| name == column);
-        exact.or_else(|| names.iter().position(|name| name.eq_ignore_ascii_case(column)))
+        // What is another column's by its very letters is not this one's too.
+        let free = |name: &String| name.eq_ignore_ascii_case(column) && columns.index_of(name).is_err();
+        exact.or_else(|| names.iter().position(free))
     };
     let places: Vec<Option<usize>> = columns.fields().iter().map(|field| find(field.name())).collect();
     if places.iter().all(Option::is_none) && !columns.fields().is_empty() {
@@ -140,6 +142,8 @@ mod tests {
         let columns = Schema::new(vec![field("a"), field("b"), field("missing")]);
         let names = ["B".to_owned(), "x".to_owned(), "a".to_owned()];
         assert_eq!(places(&names, &columns).unwrap(), [Some(2), Some(0), None]);
+        let both = Schema::new(vec![field("id"), field("ID")]);
+        assert_eq!(places(&["ID".to_owned()], &both).unwrap(), [None, Some(0)], "one value is not in two columns");
         let error = places(&["1".to_owned(), "2".to_owned()], &columns).unwrap_err();
         assert!(error.contains("'1', '2'") && error.contains("has_header 'false'"), "{error}");
     }

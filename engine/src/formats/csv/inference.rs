@@ -1,6 +1,6 @@
 //! The columns of a CSV file from its first records.
 
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use datafusion::error::Result;
 
 use super::header::names;
@@ -21,12 +21,26 @@ pub async fn infer(file: &TextFile, reading: &Reading, options: &CsvOptions) -> 
         .with_header(options.header)
         .infer_schema(text.as_ref(), Some(options.text.sample))
         .map_err(wrong)?;
+    let schema = Schema::new(schema.fields().iter().map(roomy).collect::<Vec<_>>());
     if !options.header {
         return Ok(schema);
     }
     let names = if schema.fields().is_empty() { vec![] } else { names(&format, text.as_ref()).map_err(wrong)? };
     let field = |(name, field): (String, &std::sync::Arc<Field>)| field.as_ref().clone().with_name(name);
     Ok(Schema::new(names.into_iter().zip(schema.fields()).map(field).collect::<Vec<_>>()))
+}
+
+/// A field that takes the times which may follow: what a second or a millisecond does not hold of them would be cut off
+/// without a word.
+fn roomy(field: &std::sync::Arc<Field>) -> Field {
+    let field = field.as_ref().clone();
+    match field.data_type() {
+        DataType::Timestamp(TimeUnit::Second | TimeUnit::Millisecond, zone) => {
+            let data_type = DataType::Timestamp(TimeUnit::Microsecond, zone.clone());
+            field.with_data_type(data_type)
+        }
+        _ => field,
+    }
 }
 
 /// A type that holds the values of both columns; text holds everything.

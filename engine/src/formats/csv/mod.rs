@@ -2,4 +2,5 @@
 
 pub mod header;
 pub mod inference;
+pub mod padding;
 pub mod parser;

@@ -1,6 +1,7 @@
 //! Records of a CSV file to batches, by arrow-csv's decoder: only the columns that are wanted, found by the names in the
 //! file's header.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
@@ -9,11 +10,24 @@ use arrow::csv::reader::{Decoder, Format};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 
+use super::padding::Padding;
 use crate::formats::text::bad_row::shown;
+use crate::formats::text::dialect::Dialect;
 use crate::formats::text::parser::RowParser;
 
 /// Fields that a decoder makes room for at once; it bounds the rows of a batch of very wide tables.
 const MAX_FIELDS: usize = 1 << 20;
+
+/// Whether there are fields of CSV that are values of this type.
+pub fn is_readable(data_type: &DataType) -> bool {
+    use DataType as T;
+    match data_type {
+        T::Utf8 | T::Utf8View | T::Boolean | T::Null | T::Date32 | T::Date64 | T::Time32(_) | T::Time64(_) => true,
+        T::Timestamp(..) => true,
+        T::Dictionary(key, value) => key.is_integer() && **value == T::Utf8,
+        other => other.is_numeric(),
+    }
+}
 
 /// What a file's fields are, and which are wanted.
 #[derive(Clone, Debug)]
@@ -67,6 +81,8 @@ pub struct CsvParser {
     /// Stands for a quote where there is none; the decoder must not get to see it.
     forbidden: Option<u8>,
     layout: Layout,
+    /// Fills records up that end too early.
+    padding: Option<Padding>,
     batch_size: usize,
     decoder: Decoder,
 }
@@ -83,7 +99,14 @@ impl CsvParser {
         let most = (MAX_FIELDS / layout.fields.fields().len().max(1)).max(1);
         let batch_size = batch_size.clamp(1, most);
         let decoder = ready(&format, terminator, &layout.fields, &layout.parsed, batch_size)?;
-        Ok(Self { format, terminator, forbidden, layout, batch_size, decoder })
+        Ok(Self { format, terminator, forbidden, layout, padding: None, batch_size, decoder })
+    }
+
+    /// The same for records in which what is missing at the end is null and what is empty is not.
+    #[must_use]
+    pub fn with_missing_as_null(mut self, dialect: Dialect) -> Self {
+        self.padding = Some(Padding { dialect, fields: self.layout.fields.fields().len() });
+        self
     }
 
     /// The fields of a single record as text, if that is what is there.
@@ -96,7 +119,8 @@ impl CsvParser {
 
     fn single(&self, record: &[u8], fields: SchemaRef, parsed: &[usize]) -> Result<RecordBatch, ArrowError> {
         let mut decoder = ready(&self.format, self.terminator, &fields, parsed, 1)?;
-        let read = decoder.decode(record)?;
+        let record = self.padding.map_or(Cow::Borrowed(record), |padding| padding.record(record).1);
+        let read = decoder.decode(&record)?;
         if read < record.len() {
             decoder.decode(&[])?;
         }
@@ -135,7 +159,16 @@ impl RowParser for CsvParser {
         if self.forbidden.is_some_and(|byte| memchr::memchr(byte, bytes).is_some()) {
             return Err(ArrowError::CsvError("a byte is not text".into()));
         }
-        self.decoder.decode(bytes)
+        let Some(padding) = self.padding else { return self.decoder.decode(bytes) };
+        let mut taken = 0;
+        while taken < bytes.len() && self.decoder.capacity() > 0 {
+            let (length, record) = padding.record(&bytes[taken..]);
+            if self.decoder.decode(&record)? < record.len() {
+                return Err(ArrowError::CsvError("a record is not one".into()));
+            }
+            taken += length;
+        }
+        Ok(taken)
     }
 
     fn is_full(&self) -> bool {

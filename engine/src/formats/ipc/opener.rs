@@ -83,15 +83,17 @@ impl IpcOpener {
         for block in &footer.dictionaries {
             let start = block.offset() as u64;
             let bytes = source.read(start..start + length(block)).await?;
-            check(block, &bytes).map_err(|wrong| source.error(wrong))?;
+            let wrong = |wrong: String| source.error(format!("the dictionary at byte {start}: {wrong}"));
+            check(block, &bytes).map_err(wrong)?;
             let read = guarded(|| decoder.read_dictionary(block, &Buffer::from(bytes.clone())));
-            read.map_err(|wrong| source.error(wrong))?.map_err(|error| source.error(error))?;
+            read.map_err(wrong)?.map_err(|error| wrong(error.to_string()))?;
         }
         let reading = source.clone();
         let groups = stream::iter(groups(blocks)).map(move |group| read_group(reading.clone(), group));
         let batches = groups.buffered(IN_FLIGHT).map_ok(|blocks| stream::iter(blocks).map(Ok)).try_flatten();
         let rows = batches.and_then(move |(block, bytes)| {
-            let batch = batch(&decoder, &block, &bytes).map_err(|wrong| source.error(wrong));
+            let wrong = |wrong| source.error(format!("the batch at byte {}: {wrong}", block.offset()));
+            let batch = batch(&decoder, &block, &bytes).map_err(wrong);
             let batch = batch.and_then(|batch| batch.map(|batch| adapted.adapt(&batch)).transpose());
             futures::future::ready(batch)
         });
@@ -107,7 +109,8 @@ impl IpcOpener {
             let (source, adapted) = (source.clone(), adapted.clone());
             async move {
                 while let Some(message) = messages.next().await? {
-                    let batch = decode(&mut decoder, &message).map_err(|wrong| source.error(wrong))?;
+                    let wrong = |wrong| source.error(format!("the message at byte {}: {wrong}", message.at));
+                    let batch = decode(&mut decoder, &message).map_err(wrong)?;
                     if let Some(batch) = batch {
                         return Ok(Some((adapted.adapt(&batch)?, (messages, decoder))));
                     }

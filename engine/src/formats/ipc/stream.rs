@@ -19,6 +19,8 @@ use crate::formats::guarded::guarded;
 /// A message, with what comes before it.
 #[derive(Debug)]
 pub struct Message {
+    /// Where it begins.
+    pub at: u64,
     /// What it is.
     pub header: MessageHeader,
     /// The version of its description.
@@ -71,9 +73,10 @@ impl Messages {
         let body =
             body.ok_or_else(|| self.source.error(format!("the message at byte {at} claims an impossible length")))?;
         let body = self.bytes.take(body, "the body of a message").await?;
-        check_message(&all, &body).map_err(|wrong| self.source.error(wrong))?;
+        let wrong = |wrong| self.source.error(format!("the message at byte {at}: {wrong}"));
+        check_message(&all, &body).map_err(wrong)?;
         all.extend_from_slice(&body);
-        Ok(Some(Message { header, version, bytes: all.freeze(), metadata }))
+        Ok(Some(Message { at, header, version, bytes: all.freeze(), metadata }))
     }
 
     /// The first message, which has to describe the columns.

@@ -32,8 +32,20 @@ pub async fn infer(file: &TextFile, reading: &Reading, options: &JsonOptions) ->
 
 fn value(at: usize, line: &[u8]) -> Result<Value, ArrowError> {
     check_depth(line)?;
-    serde_json::from_slice(line)
-        .map_err(|e| ArrowError::JsonError(format!("object {} is not JSON on one line: {e}", at + 1)))
+    let mut value = serde_json::from_slice(line)
+        .map_err(|e| ArrowError::JsonError(format!("object {} is not JSON on one line: {e}", at + 1)))?;
+    keep_digits(&mut value);
+    Ok(value)
+}
+
+/// Numbers beyond the signed integers would be taken for floats, which lose digits; as text they have them all.
+fn keep_digits(value: &mut Value) {
+    match value {
+        Value::Number(number) if number.is_u64() && !number.is_i64() => *value = Value::String(number.to_string()),
+        Value::Array(items) => items.iter_mut().for_each(keep_digits),
+        Value::Object(members) => members.values_mut().for_each(keep_digits),
+        _ => {}
+    }
 }
 
 /// A type that holds the values of both columns; scalars of different kinds are text.

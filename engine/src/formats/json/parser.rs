@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::datatypes::{FieldRef, Fields, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::json::ReaderBuilder;
 use arrow::json::reader::Decoder;
 use memchr::{memchr, memchr2, memchr2_iter};
 
+use super::integers::{read_as, typed};
 use crate::formats::text::bad_row::shown;
 use crate::formats::text::parser::RowParser;
 
@@ -36,9 +37,10 @@ impl JsonParser {
             let alone: SchemaRef = Arc::new(Schema::new(vec![Arc::clone(field)]));
             let mut decoder = ready(&alone, 1).ok()?;
             decoder.decode(line).ok()?;
-            if let Err(error) = decoder.flush() {
+            let read = decoder.flush().and_then(|batch| batch.map(|batch| arrange(&batch, &alone)).transpose());
+            if let Err(error) = read {
                 let cause = error.to_string();
-                let cause = cause.trim_start_matches("Json error: ");
+                let cause = cause.trim_start_matches("Json error: ").trim_start_matches("Cast error: ");
                 let cause = shown(cause.as_bytes());
                 return Some(format!("'{}' cannot be read as {}: {cause}", field.name(), field.data_type()));
             }
@@ -49,7 +51,17 @@ impl JsonParser {
 
 fn ready(wanted: &SchemaRef, rows: usize) -> Result<Decoder, ArrowError> {
     // Columns in which numbers and texts were seen are text; their numbers are taken as they are written.
-    ReaderBuilder::new(Arc::clone(wanted)).with_batch_size(rows).with_coerce_primitive(true).build_decoder()
+    let read = |field: &FieldRef| field.as_ref().clone().with_data_type(read_as(field.data_type()));
+    let read = Arc::new(Schema::new(wanted.fields().iter().map(read).collect::<Fields>()));
+    ReaderBuilder::new(read).with_batch_size(rows).with_coerce_primitive(true).build_decoder()
+}
+
+/// What a decoder read in the columns that are wanted.
+fn arrange(read: &RecordBatch, wanted: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+    let columns = read.columns().iter().zip(wanted.fields());
+    let columns = columns.map(|(column, field)| typed(column, field.data_type())).collect::<Result<_, _>>()?;
+    let rows = RecordBatchOptions::new().with_row_count(Some(read.num_rows()));
+    RecordBatch::try_new_with_options(Arc::clone(wanted), columns, &rows)
 }
 
 impl RowParser for JsonParser {
@@ -69,7 +81,7 @@ impl RowParser for JsonParser {
     }
 
     fn flush(&mut self) -> Result<Option<RecordBatch>, ArrowError> {
-        self.decoder.flush()
+        self.decoder.flush()?.map(|read| arrange(&read, &self.wanted)).transpose()
     }
 
     fn reset(&mut self, records: Option<usize>) -> Result<(), ArrowError> {

@@ -67,8 +67,9 @@ impl Finder {
         if dialect.escape == Some(before) {
             states.push(State::Escaped);
         }
-        if dialect.comment.is_some() && before != b'\n' {
-            states.push(State::Comment);
+        if dialect.comment.is_some() {
+            // A comment ends with its line, whatever records end with.
+            states.push(if before == b'\n' { State::Start } else { State::Comment });
         }
         let guess = |state| Guess {
             scanner: Scanner::new(dialect, state),

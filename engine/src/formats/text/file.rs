@@ -23,6 +23,9 @@ pub struct TextFile {
 }
 
 impl TextFile {
+    /// Bytes of the longest mark before a text.
+    pub const LONGEST_MARK: u64 = MARK.len() as u64;
+
     /// Whether its bytes are its text.
     pub fn is_plain(&self) -> bool {
         self.compression == Compression::None && encoding::is_utf8(&self.encoding)

@@ -7,7 +7,7 @@ use super::bad_row::BadRow;
 use super::boundary::{Boundary, FIRST_WINDOW, Finder, INSIDE_WINDOW};
 use super::dialect::State;
 use super::parser::RowParser;
-use super::reader::{Fault, RangeEnd, Reading, RecordReader};
+use super::reader::{Fault, Item, RangeEnd, Reading, RecordReader};
 use super::scanner::Scanner;
 
 /// What came of reading a range.
@@ -78,8 +78,12 @@ pub fn read_range(
         at = to;
     }
     reader.finish()?;
-    rows.batches.extend(std::iter::from_fn(|| reader.batch()));
-    rows.bad = reader.bad_rows();
+    while let Some(item) = reader.item() {
+        match item {
+            Item::Batch(batch) => rows.batches.push(batch),
+            Item::Bad(row) => rows.bad.push(row),
+        }
+    }
     if let Some(truth) = reader.done() {
         rows.contradicted = contradicted(&reading, text, range.end, truth);
     }

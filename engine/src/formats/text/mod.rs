@@ -12,6 +12,7 @@ pub mod in_memory;
 pub mod line_number;
 pub mod opener;
 pub mod parser;
+pub mod projected;
 pub mod range_start;
 pub mod reader;
 pub mod rows;

@@ -14,12 +14,13 @@ use super::boundary::FIRST_WINDOW;
 use super::dialect::Dialect;
 use super::file::TextFile;
 use super::parser::RowParser;
+use super::projected::Projected;
 use super::range_start::range_start;
 use super::reader::{Reading, RecordReader};
 use super::rows::{LeftOut, TextRows};
 use crate::error::external;
 use crate::formats::csv::header::{Head, places, read_head};
-use crate::formats::csv::parser::{CsvParser, Layout};
+use crate::formats::csv::parser::{CsvParser, Layout, is_readable};
 use crate::formats::fetch::{PIECE, Source};
 use crate::formats::json::parser::JsonParser;
 use crate::formats::options::{CsvOptions, FormatOptions, NO_QUOTE, TextOptions};
@@ -71,11 +72,17 @@ struct Found {
 
 impl TextOpener {
     /// The rows of a file, or of the range of it that is meant.
-    pub async fn open(self, source: Source, file: PartitionedFile) -> Result<BoxStream<'static, Result<RecordBatch>>> {
+    pub async fn open(
+        mut self,
+        source: Source,
+        file: PartitionedFile,
+    ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
         let (Some(reading), Some(text)) = (reading(&self.options), self.options.text()) else {
             return Err(source.error("it is not of a text format"));
         };
         let text_file = text_file(source, &self.options, text);
+        let kept =
+            reading.skip.then(|| std::mem::replace(&mut self.wanted, (0..self.columns.fields().len()).collect()));
         let range = file.range.as_ref().map(|range| (range.start.max(0) as u64, range.end.max(0) as u64));
         if range.is_some_and(|(start, end)| start > 0 || end < text_file.source.size()) && !text_file.is_plain() {
             return Err(text_file.source.error("a part of it was to be read, and it can only be read whole"));
@@ -91,8 +98,13 @@ impl TextOpener {
             _ => self.json(&text_file, &reading, (start, stop)).await?,
         };
         let Some(Found { parser, head, start, text }) = found else { return Ok(stream::empty().boxed()) };
+        let parser: Box<dyn RowParser> = match kept {
+            Some(columns) => Box::new(Projected::new(parser, columns)),
+            None => parser,
+        };
         let reader = RecordReader::new(reading, parser, start, end);
-        let rows = TextRows { file: text_file, reading, reader, text, head, end, left_out: self.left_out };
+        let unread = Bytes::new();
+        let rows = TextRows { file: text_file, reading, reader, text, unread, head, end, left_out: self.left_out };
         Ok(rows.into_stream())
     }
 
@@ -111,8 +123,8 @@ impl TextOpener {
         if !csv.header {
             let names: Vec<String> = self.columns.fields().iter().map(|field| field.name().clone()).collect();
             let parser = self.csv_parser(file, csv, format, &names, self.wanted.iter().copied().map(Some).collect())?;
-            let (start, text) = without_header(file, reading, start, stop).await?;
-            return Ok(Some(Found { parser, head: 0, start, text }));
+            let (head, start, text) = without_header(file, reading, start, stop).await?;
+            return Ok(Some(Found { parser, head, start, text }));
         }
         // Others read the header alone, from the beginning of a file that is somebody else's.
         let (first_stop, piece) = if start == 0 { (stop, PIECE) } else { (0, FIRST_WINDOW as u64) };
@@ -140,9 +152,15 @@ impl TextOpener {
     ) -> Result<Box<dyn RowParser>> {
         let columns: SchemaRef = Arc::new(self.wanted()?);
         for (column, place) in columns.fields().iter().zip(&wanted) {
+            let name = column.name();
             if place.is_none() && !column.is_nullable() {
-                let name = column.name();
                 return Err(file.source.error(format!("it has no column '{name}', which may not be null")));
+            }
+            if place.is_some() && !is_readable(column.data_type()) {
+                return Err(file.source.error(format!(
+                    "column '{name}' is of type {}, for which CSV has no text; make it VARCHAR and convert it in the query",
+                    column.data_type()
+                )));
             }
         }
         if names.is_empty() {
@@ -152,25 +170,34 @@ impl TextOpener {
         let forbidden = csv.quote.is_none().then_some(NO_QUOTE);
         let terminator = csv.terminator.unwrap_or(b'\n');
         let parser = CsvParser::new(format, terminator, forbidden, layout, self.batch_size);
-        Ok(Box::new(parser.map_err(|error| file.source.named(&error.into()))?))
+        let mut parser = parser.map_err(|error| file.source.named(&error.into()))?;
+        if csv.truncated_rows && csv.null_regex.is_some() {
+            parser = parser.with_missing_as_null(csv.dialect());
+        }
+        Ok(Box::new(parser))
     }
 
     async fn json(&self, file: &TextFile, reading: &Reading, (start, stop): (u64, u64)) -> Result<Option<Found>> {
         let parser = JsonParser::new(Arc::new(self.wanted()?), self.batch_size);
         let parser = Box::new(parser.map_err(|error| file.source.named(&error.into()))?);
-        let (start, text) = without_header(file, reading, start, stop).await?;
-        Ok(Some(Found { parser, head: 0, start, text }))
+        let (head, start, text) = without_header(file, reading, start, stop).await?;
+        Ok(Some(Found { parser, head, start, text }))
     }
 }
 
-async fn without_header(file: &TextFile, reading: &Reading, start: u64, stop: u64) -> Result<(u64, Text)> {
+/// Where the file's records begin, where those of a range do, and the text from there on.
+async fn without_header(file: &TextFile, reading: &Reading, start: u64, stop: u64) -> Result<(u64, u64, Text)> {
     if start > 0 {
-        let start = range_start(file, reading, 0, start).await?;
-        return Ok((start, file.text(start, stop, PIECE)?));
+        // A range may begin inside of the mark; farther on it does not matter whether there is one.
+        let mark = TextFile::LONGEST_MARK;
+        let head =
+            if start > mark { 0 } else { TextFile::mark(&file.source.read(0..mark.min(file.source.size())).await?) };
+        let start = range_start(file, reading, head as u64, start).await?;
+        return Ok((head as u64, start, file.text(start, stop, PIECE)?));
     }
     let mut text = file.text(0, stop, PIECE)?;
     let first = text.try_next().await.map_err(|error: DataFusionError| file.source.named(&error))?.unwrap_or_default();
     let mark = TextFile::mark(&first);
     let rest = first.slice(mark..);
-    Ok((mark as u64, stream::once(async move { Ok(rest) }).chain(text).boxed()))
+    Ok((mark as u64, mark as u64, stream::once(async move { Ok(rest) }).chain(text).boxed()))
 }

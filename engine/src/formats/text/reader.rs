@@ -55,6 +55,15 @@ pub struct RangeEnd {
     pub next: u64,
 }
 
+/// What comes out of reading, in the order of the file: no batch has rows from before and behind a bad record.
+#[derive(Debug)]
+pub enum Item {
+    /// Rows.
+    Batch(RecordBatch),
+    /// A record that is left out.
+    Bad(BadRow),
+}
+
 /// A record that has begun and not ended.
 #[derive(Debug, Default)]
 struct Begun {
@@ -75,8 +84,7 @@ pub struct RecordReader {
     begun: Begun,
     /// The whole records that the parser has taken and not given back as a batch.
     taken: Vec<(u64, Bytes)>,
-    batches: VecDeque<RecordBatch>,
-    bad: Vec<BadRow>,
+    items: VecDeque<Item>,
     at_end: Option<State>,
     done: Option<RangeEnd>,
 }
@@ -95,21 +103,15 @@ impl RecordReader {
             end,
             begun: Begun::default(),
             taken: vec![],
-            batches: VecDeque::new(),
-            bad: vec![],
+            items: VecDeque::new(),
             at_end: None,
             done,
         }
     }
 
-    /// The next batch, if one is ready.
-    pub fn batch(&mut self) -> Option<RecordBatch> {
-        self.batches.pop_front()
-    }
-
-    /// The records left out since the last call.
-    pub fn bad_rows(&mut self) -> Vec<BadRow> {
-        std::mem::take(&mut self.bad)
+    /// What comes next, if it is ready.
+    pub fn item(&mut self) -> Option<Item> {
+        self.items.pop_front()
     }
 
     /// How the range ended, if it has.
@@ -250,7 +252,7 @@ impl RecordReader {
         if !self.reading.skip {
             return Err(Fault::Bad(row));
         }
-        self.bad.push(row);
+        self.items.push_back(Item::Bad(row));
         Ok(())
     }
 
@@ -281,7 +283,7 @@ impl RecordReader {
     fn flush(&mut self) -> Result<(), Fault> {
         match self.parser.flush() {
             Ok(batch) => {
-                self.batches.extend(batch);
+                self.items.extend(batch.map(Item::Batch));
                 self.taken.clear();
                 Ok(())
             }
@@ -324,7 +326,7 @@ impl RecordReader {
         let mut pending = vec![records];
         while let Some(records) = pending.pop() {
             match (self.parse(records), records) {
-                (Ok(batches), _) => self.batches.extend(batches),
+                (Ok(batches), _) => self.items.extend(batches.into_iter().map(Item::Batch)),
                 (Err(error), [(offset, record)]) => {
                     let reason = self.parser.reason(record, &error);
                     self.reject(BadRow::new(*offset, reason, record))?;

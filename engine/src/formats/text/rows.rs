@@ -14,9 +14,13 @@ use super::bad_row::{BadRow, RejectSink, Rejected};
 use super::file::TextFile;
 use super::line_number::line_of;
 use super::range_start::agrees;
-use super::reader::{Fault, RangeEnd, Reading, RecordReader};
+use super::reader::{Fault, Item, RangeEnd, Reading, RecordReader};
 use crate::error::{classify, external};
 use crate::formats::guarded::guarded;
+
+/// Bytes of text that are parsed before their rows are handed out. It bounds the rows that wait: two bytes can be a row,
+/// and a row have thousands of columns that the file does not have.
+const PARSED_AT_ONCE: usize = 64 << 10;
 
 /// Where the records go that are left out.
 #[derive(Clone, Debug)]
@@ -37,6 +41,8 @@ pub struct TextRows {
     pub reader: RecordReader,
     /// The text from where the reader begins.
     pub text: BoxStream<'static, Result<Bytes>>,
+    /// Text that came and was not parsed yet.
+    pub unread: Bytes,
     /// Where the file's records begin.
     pub head: u64,
     /// The range's end, if other readers read on from there and it is still to be seen that they begin right.
@@ -59,13 +65,28 @@ impl TextRows {
 
     async fn next(&mut self) -> Result<Option<RecordBatch>> {
         loop {
-            if let Some(batch) = self.reader.batch() {
+            if let Some(batch) = self.ready()? {
                 return Ok(Some(batch));
             }
             if self.read_on().await?.is_break() {
-                return Ok(self.reader.batch());
+                return self.ready();
             }
         }
+    }
+
+    /// The next batch, if one is ready. The bad records before it are counted with it, and those behind it are not: so a
+    /// scan that stops early by a LIMIT counts those that lie before the end of the last batch it took.
+    fn ready(&mut self) -> Result<Option<RecordBatch>> {
+        let mut bad = vec![];
+        let batch = loop {
+            match self.reader.item() {
+                Some(Item::Bad(row)) => bad.push(row),
+                Some(Item::Batch(batch)) => break Some(batch),
+                None => break None,
+            }
+        };
+        self.leave_out(bad)?;
+        Ok(batch)
     }
 
     async fn read_on(&mut self) -> Result<ControlFlow<()>> {
@@ -75,15 +96,15 @@ impl TextRows {
             }
             return Ok(ControlFlow::Break(()));
         }
-        let piece = self.text.try_next().await.map_err(|error| self.file.source.named(&error))?;
+        let mut ended = false;
+        if self.unread.is_empty() {
+            let piece = self.text.try_next().await.map_err(|error| self.file.source.named(&error))?;
+            ended = piece.is_none();
+            self.unread = piece.unwrap_or_default();
+        }
+        let text = self.unread.split_to(self.unread.len().min(PARSED_AT_ONCE));
         let reader = &mut self.reader;
-        let read = guarded(|| match &piece {
-            Some(piece) => reader.push(piece),
-            None => reader.finish(),
-        });
-        let bad = self.reader.bad_rows();
-        self.leave_out(bad)?;
-        match read {
+        match guarded(|| if ended { reader.finish() } else { reader.push(&text) }) {
             Ok(Ok(())) => Ok(ControlFlow::Continue(())),
             Ok(Err(Fault::Bad(row))) => Err(bad_row(&self.file, row).await),
             Ok(Err(Fault::Other(error))) => Err(self.file.source.named(&error.into())),

@@ -23,6 +23,8 @@ pub struct Seen {
     pub boundary: Option<usize>,
     /// The first byte that may not follow a closing quote.
     pub violation: Option<usize>,
+    /// Delimiters between fields; only [`Scanner::find_boundary`] counts them.
+    pub delimiters: usize,
 }
 
 impl Scanner {
@@ -80,6 +82,7 @@ impl Scanner {
         } else if self.dialect.quote == Some(byte) {
             State::Quoted
         } else {
+            seen.delimiters += usize::from(byte == self.dialect.delimiter);
             self.dialect.outside(byte)
         };
     }
@@ -109,6 +112,7 @@ impl Scanner {
             return self.end_record(seen, 1);
         } else if byte == self.dialect.delimiter {
             self.state = State::Field;
+            seen.delimiters += 1;
         } else {
             seen.violation.get_or_insert(seen.read);
             self.state = State::Plain;
@@ -159,6 +163,7 @@ impl Scanner {
             Some(at) => {
                 self.state = State::Field;
                 seen.read += at + 1;
+                seen.delimiters += 1;
             }
             None => seen.read = piece.len(),
         }

@@ -83,6 +83,38 @@ async fn records_left_out_are_counted_exactly_in_any_ranges() {
 }
 
 #[tokio::test]
+async fn which_records_are_bad_does_not_depend_on_the_columns_that_are_read() {
+    let csv = "id,t\n1,a\nx,b\n2,c,d\n3,e\n";
+    let json = "{\"id\":1,\"t\":\"a\"}\n{\"id\":\"x\",\"t\":\"b\"}\n{\"id\":4,\"t\":{}}\n{\"id\":3,\"t\":\"e\"}\n";
+    for (name, text) in [("CSV", csv), ("JSON", json)] {
+        let files = Files::with("x", text).await;
+        let format = format(name, &[("on_error", "skip")]);
+        for (columns, expected) in
+            [(vec![0, 1], ["1|a", "3|e"]), (vec![1], ["a", "e"]), (vec![1, 0], ["a|1", "e|3"]), (vec![], ["", ""])]
+        {
+            for partitions in [files.whole().await, files.cut(&[12]).await] {
+                let scan = files.scan(&format, &schema(), partitions, Some(columns.clone())).await;
+                assert_eq!(files.rows(&scan).await.unwrap(), expected, "{name} {columns:?}");
+                assert_eq!(rejected(&scan), 2, "{name} {columns:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_scan_that_stops_early_counts_what_lies_before_its_end() {
+    let files = Files::with("x.csv", "id,t\n1,a\nx,b\n2,c\ny,d\n3,e\nz,f\n4,g\n").await;
+    for (limit, count) in [(1, 0), (2, 1), (3, 2), (4, 3), (5, 3)] {
+        let source = format("CSV", &[("on_error", "skip")]).file_source(TableSchema::from(schema()));
+        let group = FileGroup::new(files.whole().await.remove(0));
+        let scan = FileScanConfigBuilder::new(url(), source).with_file_group(group).with_limit(Some(limit)).build();
+        let scan: Arc<dyn ExecutionPlan> = DataSourceExec::from_data_source(scan);
+        assert_eq!(files.rows(&scan).await.unwrap().len(), limit.min(4), "LIMIT {limit}");
+        assert_eq!(rejected(&scan), count, "LIMIT {limit}");
+    }
+}
+
+#[tokio::test]
 async fn whoever_asked_for_rejects_gets_them() {
     let options = [("on_error", "skip"), ("rejects", "mem://rejects")];
     let parsed = options.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();

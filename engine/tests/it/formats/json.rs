@@ -42,6 +42,8 @@ async fn what_is_no_object_on_one_line_is_told_or_left_out() {
         ("5", "byte 8"),
         ("[{\"a\":1}]", "list"),
         ("{\"a\":1e99}", "'a' cannot be read as Int64"),
+        ("{\"a\":1.5}", "'a' cannot be read as Int64"),
+        ("{\"a\":1e-5}", "'a' cannot be read as Int64"),
         ("{\"b\":\"\\ud800\"}", "not an object of JSON on one line"),
         (deep.as_str(), "byte 8"),
         (format!("{{\"a\":{deep}").as_str(), "nested deeper than 100"),
@@ -70,4 +72,31 @@ async fn a_schema_is_not_made_of_what_is_not_json() {
     }
     let files = Files::with("x.json", "{\"a\":1}\nnot json\n{\"a\":2}\n").await;
     assert_eq!(files.read(&format("JSON", &[("on_error", "skip")])).await.unwrap(), ["1", "2"]);
+}
+
+#[tokio::test]
+async fn integers_are_never_rounded_wherever_they_are() {
+    let json = format("JSON", &[]);
+    let item = Arc::new(Field::new_list_field(DataType::Int64, true));
+    let inner = DataType::Struct(vec![Field::new("c", DataType::List(item), true)].into());
+    let entry = vec![Field::new("key", DataType::Utf8, false), Field::new("value", DataType::Int8, true)];
+    let map = DataType::Map(Arc::new(Field::new("entries", DataType::Struct(entry.into()), false)), false);
+    let schema = columns(&[("a", DataType::UInt64), ("b", inner), ("m", map)]);
+    let good = "{\"a\":18446744073709551615,\"b\":{\"c\":[1.0,null,9223372036854775807]},\"m\":{\"x\":7}}\n{}\n";
+    let files = Files::with("x.json", good).await;
+    let rows = files.read_as(&json, &schema).await.unwrap();
+    assert_eq!(rows.len(), 2);
+    for part in ["18446744073709551615|", "9223372036854775807", "[1,", "7"] {
+        assert!(rows[0].contains(part), "no {part}: {rows:?}");
+    }
+    assert_eq!(rows[1], "∅|∅|∅");
+    for bad in ["{\"b\":{\"c\":[1,2.5]}}", "{\"m\":{\"x\":1e-5}}", "{\"m\":{\"x\":300}}", "{\"a\":-1}"] {
+        let files = Files::with("x.json", bad).await;
+        let error = files.read_as(&json, &schema).await.unwrap_err();
+        assert!(error.message.contains("x.json") && error.message.contains("byte 0 (line 1)"), "{}", error.message);
+    }
+    // What no integer of the format holds is text with all of its digits, and not a float with some of them.
+    let files = Files::with("x.json", "{\"a\":18446744073709551615}\n{\"a\":1}\n").await;
+    assert_eq!(files.read(&json).await.unwrap(), ["18446744073709551615", "1"]);
+    assert_eq!(files.schema(&json).await.unwrap().field(0).data_type(), &DataType::Utf8);
 }

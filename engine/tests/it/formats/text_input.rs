@@ -92,15 +92,68 @@ async fn columns_are_found_out_from_records_and_from_all_files() {
     files.put("3.csv", "a,b,c,d,f\n1.5,2024-01-31T10:00:00,maybe,,7\n").await;
     let csv = format("CSV", &[]);
     let schema = files.schema(&csv).await.unwrap();
-    let seconds = DataType::Timestamp(TimeUnit::Second, None);
+    let times = DataType::Timestamp(TimeUnit::Microsecond, None);
     let text = || DataType::Utf8;
-    let expected = [("a", DataType::Float64), ("b", seconds), ("c", text()), ("d", text()), ("e", text())];
+    let expected = [("a", DataType::Float64), ("b", times), ("c", text()), ("d", text()), ("e", text())];
     assert_eq!(schema, columns(&[&expected[..], &[("f", DataType::Int64)]].concat()));
     let rows = files.read(&csv).await.unwrap();
     assert_eq!(rows, ["1.0|2024-01-31T00:00:00|true|∅|x|∅", "1.5|2024-01-31T10:00:00|maybe|∅|∅|7"]);
     let files = Files::with("x.tsv", "1\tb\n2\tNA\n").await;
     let rows = files.read(&format("TSV", &[("header", "no"), ("null_value", "NA")])).await.unwrap();
     assert_eq!(rows, ["1|b", "2|∅"]);
+}
+
+#[tokio::test]
+async fn times_that_are_finer_than_those_seen_first_are_whole() {
+    let text = "t\n2024-01-31 10:00:00\n2024-01-31T10:00:00.000001\n";
+    let files = Files::with("x.csv", text).await;
+    let rows = files.read(&format("CSV", &[("sample_size", "1")])).await.unwrap();
+    assert_eq!(rows, ["2024-01-31T10:00:00", "2024-01-31T10:00:00.000001"]);
+}
+
+#[tokio::test]
+async fn names_that_differ_in_case_only_are_columns_of_their_own() {
+    let files = Files::new();
+    files.put("1.csv", "id\n1\n").await;
+    files.put("2.csv", "ID\n2\n").await;
+    assert_eq!(files.read(&format("CSV", &[])).await.unwrap(), ["1|∅", "∅|2"]);
+}
+
+#[tokio::test]
+async fn a_column_that_csv_cannot_hold_is_told_and_no_row_is_taken_for_bad() {
+    let files = Files::with("x.csv", "id,b\n1,a\n").await;
+    let schema = columns(&[("id", DataType::Int64), ("b", DataType::Binary)]);
+    let error = files.read_as(&format("CSV", &[("on_error", "skip")]), &schema).await.unwrap_err();
+    assert!(error.message.contains("x.csv") && error.message.contains("'b' is of type Binary"), "{}", error.message);
+}
+
+#[tokio::test]
+async fn a_range_may_begin_inside_of_the_byte_order_mark() {
+    let schema = columns(&[("a", DataType::Int64)]);
+    for (name, options, text) in [
+        ("JSON", &[][..], "\u{feff}{\"a\":1}\n{\"a\":2}\n"),
+        ("CSV", &[("header", "false")][..], "\u{feff}1\n2\n"),
+        ("CSV", &[][..], "\u{feff}a\n1\n2\n"),
+    ] {
+        let files = Files::with("x", text).await;
+        for place in 1..text.len() as u64 {
+            let scan = files.scan(&format(name, options), &schema, files.cut(&[place]).await, None).await;
+            assert_eq!(files.rows(&scan).await.unwrap(), ["1", "2"], "{name} cut at {place}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_missing_is_null_and_what_is_empty_is_not_where_null_has_a_text() {
+    let csv = format("CSV", &[("truncated_rows", "true"), ("null_value", "NA"), ("comment", "#")]);
+    let files = Files::with("x.csv", "a,b,c\n1,,\n2,\"x\n,y\"\r\n#,\n\n3\n4,NA,5\n6,,x\n7,8").await;
+    let schema = columns(&[("a", DataType::Int64), ("b", DataType::Utf8), ("c", DataType::Int64)]);
+    // An empty field is no number, and nothing that is missing is to blame for that.
+    let error = files.read_as(&csv, &schema).await.unwrap_err();
+    assert!(error.message.contains("line 2") && error.message.contains("'' in column 'c'"), "{}", error.message);
+    let lenient = [("truncated_rows", "true"), ("null_value", "NA"), ("comment", "#"), ("on_error", "skip")];
+    let rows = files.read_as(&format("CSV", &lenient), &schema).await.unwrap();
+    assert_eq!(rows, ["2|x\n,y|∅", "3|∅|∅", "4|∅|5", "7|8|∅"]);
 }
 
 #[tokio::test]

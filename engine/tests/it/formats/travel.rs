@@ -10,7 +10,6 @@ use windrow_engine::formats::FormatSource;
 use super::{Files, columns, format, ipc};
 
 #[tokio::test]
-#[ignore = "known: a malformed value in a column that is not read goes unseen, and a missing value is '' where null_value is set"]
 async fn a_scan_arrives_with_all_of_its_options_and_reads_the_same() {
     let csv = "# x\n1;'a\\'b';NA\n2;c\nx;y;z\n";
     let csv_options: &[(&str, &str)] = &[
