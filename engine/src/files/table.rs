@@ -168,7 +168,7 @@ impl FilesTable {
 
     /// What writers have decided about the places whose directories are listed one by one: a write that is published
     /// meanwhile would be seen in some of them only.
-    async fn decisions(&self, pruning: &[Pruning]) -> Result<Vec<Vec<u64>>> {
+    async fn decisions(&self, pruning: &[Pruning]) -> Result<Vec<Vec<(u64, bool)>>> {
         let mut decisions = vec![];
         if pruning.iter().any(|pruning| !pruning.is_empty()) {
             for location in self.locations.iter().filter(|location| !location.is_pattern() && !location.is_web()) {

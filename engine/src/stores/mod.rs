@@ -121,9 +121,9 @@ impl Stores {
         checked.map_err(|e| Error::internal(format!("looking for links stopped short: {e}")))?
     }
 
-    /// The last decision of our writers about a place, and about each directory above it; 0 where there is none. As long as
-    /// it is the same, several listings see the same writes.
-    pub async fn decisions(&self, place: &Location) -> Result<Vec<u64>> {
+    /// The last decision of our writers about a place, and about each directory above it, and whether it was given up; 0
+    /// where there is none. As long as it is the same, several listings see the same writes.
+    pub async fn decisions(&self, place: &Location) -> Result<Vec<(u64, bool)>> {
         let objects = self.entry(place.store())?.client.objects;
         let directories = std::iter::successors(Some(place.path().clone()), Path::parent);
         let of_one = |directory: Path| {
@@ -133,10 +133,11 @@ impl Stores {
                 let listed = listed.map_err(|e| classify_store(&e).context(place))?;
                 let sequence = |file: &ObjectMeta| match EntryName::parse(file.location.filename().unwrap_or_default())
                 {
-                    EntryName::Manifest(sequence) | EntryName::Published(sequence, _) => sequence,
-                    EntryName::Other => 0,
+                    EntryName::Manifest(sequence) | EntryName::Published(sequence, _) => (sequence, false),
+                    EntryName::Abandoned(sequence) => (sequence, true),
+                    EntryName::Other => (0, false),
                 };
-                Ok::<u64, Error>(listed.objects.iter().map(sequence).max().unwrap_or(0))
+                Ok::<_, Error>(listed.objects.iter().map(sequence).max().unwrap_or_default())
             }
         };
         futures::future::try_join_all(directories.map(of_one)).await
