@@ -187,13 +187,14 @@ impl TextOpener {
 
 /// Where the file's records begin, where those of a range do, and the text from there on.
 async fn without_header(file: &TextFile, reading: &Reading, start: u64, stop: u64) -> Result<(u64, u64, Text)> {
-    if start > 0 {
-        // A range may begin inside of the mark; farther on it does not matter whether there is one.
-        let mark = TextFile::LONGEST_MARK;
+    let mark = TextFile::LONGEST_MARK;
+    if start > 0 || stop <= mark {
+        // A range may begin or end inside of the mark; farther on it does not matter whether there is one.
         let head =
             if start > mark { 0 } else { TextFile::mark(&file.source.read(0..mark.min(file.source.size())).await?) };
-        let start = range_start(file, reading, head as u64, start).await?;
-        return Ok((head as u64, start, file.text(start, stop, PIECE)?));
+        let head = head as u64;
+        let start = if start <= head { head } else { range_start(file, reading, head, start).await? };
+        return Ok((head, start, file.text(start, stop, PIECE)?));
     }
     let mut text = file.text(0, stop, PIECE)?;
     let first = text.try_next().await.map_err(|error: DataFusionError| file.source.named(&error))?.unwrap_or_default();
