@@ -1,5 +1,5 @@
-//! What fuzzers call, and what a test calls with the inputs that fuzzers left: the readers' entry points for bytes that
-//! anybody may have written. Each may refuse its input, and must not panic, hang, or disagree with itself.
+//! What fuzzers call, and what a test calls with the inputs that fuzzers left: the entry points for bytes that anybody may
+//! have written, of files and of the manifests beside them. Each may refuse its input, and must not panic, hang, or disagree with itself.
 
 use std::sync::Arc;
 
@@ -24,6 +24,8 @@ use super::text::dialect::Dialect;
 use super::text::in_memory::{Rows, read_range};
 use super::text::parser::RowParser;
 use super::text::reader::{Fault, Reading};
+use crate::sink::format::TimeFormats;
+use crate::sink::log::{EntryName, Manifest};
 
 /// Columns of the text that is read.
 const COLUMNS: usize = 3;
@@ -56,7 +58,7 @@ fn csv_parser(dialect: Dialect, batch_size: usize) -> Option<Box<dyn RowParser>>
     }
     let names: Vec<String> = (0..COLUMNS).map(|at| format!("c{at}")).collect();
     let places: Vec<Option<usize>> = (0..COLUMNS).map(Some).collect();
-    let layout = Layout::new(&names, &columns(), &places);
+    let layout = Layout::new(&names, &columns(), &places, &TimeFormats::default());
     let forbidden = dialect.quote.is_none().then_some(0xff);
     Some(Box::new(CsvParser::new(format, b'\n', forbidden, layout, batch_size).ok()?))
 }
@@ -138,6 +140,16 @@ pub fn parquet_footer(data: &[u8]) {
     }
     // That it may panic is known; that it brings nothing down is what counts.
     let _ = guarded(|| ParquetMetaDataReader::decode_metadata(data).is_ok());
+}
+
+/// A sink's manifest, which names files that are read or removed; and the name of a file beside it.
+pub fn manifest(data: &[u8]) {
+    if let Ok(name) = std::str::from_utf8(data) {
+        let _ = EntryName::parse(name);
+    }
+    let Ok(manifest) = Manifest::parse(data, "fuzzed") else { return };
+    let again = serde_json::to_vec(&manifest).map(|json| Manifest::parse(&json, "fuzzed"));
+    assert!(matches!(again, Ok(Ok(again)) if again == manifest), "a manifest is read otherwise than it was written");
 }
 
 async fn count(rows: futures::stream::BoxStream<'static, Result<RecordBatch>>) -> Result<usize> {

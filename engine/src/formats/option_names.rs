@@ -19,7 +19,7 @@ const TEXT: [Option3; 6] = [
 ];
 const ENCODING: Option3 = ("encoding", "'utf-16le'", &["charset"]);
 /// Those of CSV and TSV.
-pub const OPTIONS_OF_CSV: [Option3; 17] = [
+pub const OPTIONS_OF_CSV: [Option3; 22] = [
     ("has_header", "true", &["header"]),
     ("delimiter", "';'", &["delim", "sep", "separator"]),
     ("quote", "'\"'", &["quotechar"]),
@@ -30,6 +30,11 @@ pub const OPTIONS_OF_CSV: [Option3; 17] = [
     ("null_regex", "'^(NA|-)$'", &[]),
     ("newlines_in_values", "true", &["multiline"]),
     ("truncated_rows", "true", &["allow_missing_columns", "null_padding", "allow_truncated_rows"]),
+    ("date_format", "'%d.%m.%Y'", &["dateformat"]),
+    ("datetime_format", "'%d.%m.%Y %H:%M:%S'", &[]),
+    ("timestamp_format", "'%d.%m.%Y %H:%M:%S'", &["timestampformat"]),
+    ("timestamp_tz_format", "'%d.%m.%Y %H:%M:%S %z'", &[]),
+    ("time_format", "'%H.%M.%S'", &[]),
     ENCODING,
     TEXT[0],
     TEXT[1],

@@ -8,10 +8,12 @@ use windrow_common::{ByteSize, Error, ErrorKind, Result};
 
 use super::compression::Compression;
 use super::csv::padding::MISSING;
+use super::csv::times::is_pattern;
 use super::encoding;
 use super::option_names::{Given, OPTIONS_OF_CSV, OPTIONS_OF_JSON, OPTIONS_OF_OTHERS};
 use super::text::bad_row::BadRows;
 use super::text::dialect::Dialect;
+use crate::sink::format::TimeFormats;
 
 /// Records that a schema is made from, of each file that is looked at.
 const DEFAULT_SAMPLE: usize = 1000;
@@ -26,7 +28,7 @@ pub const NO_QUOTE: u8 = 0xff;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FormatOptions {
     /// Fields between delimiters.
-    Csv(CsvOptions),
+    Csv(Box<CsvOptions>),
     /// An object on each line.
     Json(JsonOptions),
     /// Arrow IPC: files and streams.
@@ -58,6 +60,8 @@ pub struct CsvOptions {
     pub null_regex: Option<String>,
     /// Whether the last fields of a record may be missing.
     pub truncated_rows: bool,
+    /// How dates and times are written, in columns that are declared as such; those that are found out are text.
+    pub times: TimeFormats,
     /// The encoding, by the name that [`encoding::canonical`] gives it.
     pub encoding: String,
     /// What it has in common with other text.
@@ -210,6 +214,7 @@ fn csv(given: Given<'_>, extension: &str, delimiter: u8) -> Result<FormatOptions
         terminator: given.byte("terminator")?.flatten().filter(|byte| *byte != b'\n'),
         null_regex: null_value.or(null_regex),
         truncated_rows: given.boolean("truncated_rows")?.unwrap_or(false),
+        times: times(&given)?,
         encoding: encoding::canonical(given.get("encoding").map_or("utf-8", |(_, value)| value))?.into(),
         text: text(&given)?,
     };
@@ -236,7 +241,7 @@ fn check_distinct(mut options: CsvOptions) -> Result<FormatOptions> {
     }
     // A bad regular expression is to be told when the table is made, not when it is read.
     options.arrow_format()?;
-    Ok(FormatOptions::Csv(options))
+    Ok(FormatOptions::Csv(Box::new(options)))
 }
 
 fn json(given: Given<'_>) -> Result<FormatOptions> {
@@ -246,6 +251,22 @@ fn json(given: Given<'_>) -> Result<FormatOptions> {
         return Err(Error::user(format!("option '{key}' cannot be '{value}'; JSON is read as UTF-8 only")));
     }
     Ok(FormatOptions::Json(JsonOptions { text: text(&given)? }))
+}
+
+fn times(given: &Given<'_>) -> Result<TimeFormats> {
+    let pattern = |name: &str| match given.get(name) {
+        Some((key, value)) if !is_pattern(value) => {
+            Err(Given::wrong(key, value, "a pattern as strftime has it, like '%Y-%m-%d'"))
+        }
+        given => Ok(given.map(|(_, value)| value.to_owned())),
+    };
+    Ok(TimeFormats {
+        date: pattern("date_format")?,
+        datetime: pattern("datetime_format")?,
+        timestamp: pattern("timestamp_format")?,
+        timestamp_tz: pattern("timestamp_tz_format")?,
+        time: pattern("time_format")?,
+    })
 }
 
 fn text(given: &Given<'_>) -> Result<TextOptions> {
@@ -305,7 +326,7 @@ mod tests {
 
     fn csv(options: &[(&str, &str)]) -> CsvOptions {
         match parse("csv", options).unwrap() {
-            FormatOptions::Csv(csv) => csv,
+            FormatOptions::Csv(csv) => *csv,
             other => panic!("{other:?}"),
         }
     }
@@ -335,7 +356,7 @@ mod tests {
         assert!(says("csv", "delimeter", ";").contains("Did you mean 'delimiter'?"));
         assert!(says("json", "delimiter", ";").contains("sample_size"));
         assert!(says("parquet", "header", "true").contains("it has none"));
-        assert!(says("csv", "date_format", "%d").contains("to_date"));
+        assert!(says("json", "date_format", "%d").contains("to_date"));
         for (key, value) in [
             ("delimiter", "ab"),
             ("delimiter", ""),
@@ -348,6 +369,7 @@ mod tests {
             ("max_record_size", "1KiB"),
             ("null_regex", "("),
             ("encoding", "klingon"),
+            ("date_format", "%Q"),
         ] {
             let said = says("csv", key, value);
             assert!(said.contains(key) || said.contains(value), "{key} {value}: {said}");

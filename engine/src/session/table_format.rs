@@ -187,23 +187,29 @@ pub(super) fn reading_options(format: &Format) -> Vec<(String, String)> {
         if !csv.null_value.is_empty() {
             options.push(("null_value", csv.null_value.clone()));
         }
+        let TimeFormats { date, datetime, timestamp, timestamp_tz, time } = &csv.times;
+        for (name, pattern) in [
+            ("date_format", date),
+            ("datetime_format", datetime),
+            ("timestamp_format", timestamp),
+            ("timestamp_tz_format", timestamp_tz),
+            ("time_format", time),
+        ] {
+            options.extend(pattern.clone().map(|pattern| (name, pattern)));
+        }
     }
     options.into_iter().map(|(name, value)| (format!("format.{name}"), value)).collect()
 }
 
 /// Refuses a format of a new table whose files would not be read as they were written.
 pub(super) fn check_readable(format: &Format) -> Result<()> {
-    let times = match format {
-        Format::Csv(csv) => &csv.times,
-        Format::Json(json) => &json.times,
-        Format::Parquet(_) | Format::Arrow(_) | Format::Avro(_) => return Ok(()),
-    };
-    if *times == TimeFormats::default() {
-        return Ok(());
+    match format {
+        Format::Json(json) if json.times != TimeFormats::default() => Err(unsupported(
+            "a table of JSON cannot have formats of dates and times of its own, for they are not read back; COPY can \
+             write them, and tables of CSV can have them",
+        )),
+        _ => Ok(()),
     }
-    Err(unsupported(
-        "a table cannot have formats of dates and times of its own, for they are not read back; COPY can write them",
-    ))
 }
 
 /// The columns that a table over written files must be told, because the files do not know them: text has no types, and
@@ -284,6 +290,7 @@ mod tests {
             double_quote: false,
             null_value: "N.A.".into(),
             compression: Compression::gzip(),
+            times: TimeFormats { date: Some("%d.%m.%Y".into()), ..TimeFormats::default() },
             ..CsvSettings::new(false)
         };
         let format = Format::Csv(csv);

@@ -4,3 +4,4 @@ pub mod header;
 pub mod inference;
 pub mod padding;
 pub mod parser;
+pub mod times;

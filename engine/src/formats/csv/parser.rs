@@ -11,9 +11,11 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 
 use super::padding::Padding;
+use super::times::{self, pattern_of};
 use crate::formats::text::bad_row::shown;
 use crate::formats::text::dialect::Dialect;
 use crate::formats::text::parser::RowParser;
+use crate::sink::format::TimeFormats;
 
 /// Fields that a decoder makes room for at once; it bounds the rows of a batch of very wide tables.
 const MAX_FIELDS: usize = 1 << 20;
@@ -40,34 +42,42 @@ pub struct Layout {
     sources: Vec<Option<usize>>,
     /// The columns wanted.
     wanted: SchemaRef,
+    /// Of columns whose fields are read as text first: the pattern of their dates and times.
+    patterns: Vec<Option<String>>,
 }
 
 impl Layout {
     /// A file with fields of these names; `wanted` are columns and the places of their fields in a record.
-    pub fn new(names: &[String], wanted: &SchemaRef, places: &[Option<usize>]) -> Self {
+    /// Dates and times are written as `times` says.
+    pub fn new(names: &[String], wanted: &SchemaRef, places: &[Option<usize>], times: &TimeFormats) -> Self {
+        let patterns = wanted.fields().iter().map(|field| pattern_of(times, field.data_type()).map(str::to_owned));
+        let patterns: Vec<Option<String>> = patterns.collect();
         let mut fields: Vec<Field> = names.iter().map(|name| Field::new(name, DataType::Utf8, true)).collect();
         let mut parsed: Vec<usize> = places.iter().flatten().copied().collect();
         parsed.sort_unstable();
         parsed.dedup();
-        for (column, place) in wanted.fields().iter().zip(places) {
+        for ((column, place), pattern) in wanted.fields().iter().zip(places).zip(&patterns) {
             if let Some(place) = place {
                 // Whether there may be nulls is checked when the batch is put together.
-                fields[*place] = column.as_ref().clone().with_nullable(true);
+                let field = column.as_ref().clone().with_nullable(true);
+                fields[*place] = if pattern.is_some() { field.with_data_type(DataType::Utf8) } else { field };
             }
         }
         let sources = places.iter().map(|place| place.and_then(|place| parsed.binary_search(&place).ok())).collect();
-        Self { fields: Arc::new(Schema::new(fields)), parsed, sources, wanted: Arc::clone(wanted) }
+        Self { fields: Arc::new(Schema::new(fields)), parsed, sources, wanted: Arc::clone(wanted), patterns }
     }
 
     fn arrange(&self, parsed: &RecordBatch) -> Result<RecordBatch, ArrowError> {
         let rows = parsed.num_rows();
-        let column = |(source, field): (&Option<usize>, &Arc<Field>)| -> ArrayRef {
-            match source {
-                Some(source) => Arc::clone(parsed.column(*source)),
-                None => new_null_array(field.data_type(), rows),
-            }
+        let column = |((source, field), pattern): ((&Option<usize>, &Arc<Field>), &Option<String>)| match source {
+            Some(source) => match pattern {
+                Some(pattern) => times::parse(parsed.column(*source), field.name(), field.data_type(), pattern),
+                None => Ok(Arc::clone(parsed.column(*source))),
+            },
+            None => Ok(new_null_array(field.data_type(), rows)),
         };
-        let columns = self.sources.iter().zip(self.wanted.fields()).map(column).collect();
+        let columns = self.sources.iter().zip(self.wanted.fields()).zip(&self.patterns).map(column);
+        let columns = columns.collect::<Result<Vec<ArrayRef>, ArrowError>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         RecordBatch::try_new_with_options(Arc::clone(&self.wanted), columns, &options)
     }

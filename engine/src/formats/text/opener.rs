@@ -166,7 +166,7 @@ impl TextOpener {
         if names.is_empty() {
             return Err(file.source.error("no columns are known"));
         }
-        let layout = Layout::new(names, &columns, &wanted);
+        let layout = Layout::new(names, &columns, &wanted, &csv.times);
         let forbidden = csv.quote.is_none().then_some(NO_QUOTE);
         let terminator = csv.terminator.unwrap_or(b'\n');
         let parser = CsvParser::new(format, terminator, forbidden, layout, self.batch_size);

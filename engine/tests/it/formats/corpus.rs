@@ -3,17 +3,19 @@
 use std::path::Path;
 
 use windrow_engine::formats::fuzzing;
+use windrow_engine::sink::log::Manifest;
 
 /// What a fuzzer calls.
 type Target = fn(&[u8]);
 
-const TARGETS: [(&str, Target); 6] = [
+const TARGETS: [(&str, Target); 7] = [
     ("csv_ranges", fuzzing::csv_ranges),
     ("csv", fuzzing::csv),
     ("json", fuzzing::json),
     ("ipc", fuzzing::ipc),
     ("avro", fuzzing::avro),
     ("parquet_footer", fuzzing::parquet_footer),
+    ("manifest", fuzzing::manifest),
 ];
 
 #[test]
@@ -28,5 +30,18 @@ fn nothing_that_was_kept_brings_a_reader_down() {
             println!("{}", input.display());
             run(&std::fs::read(&input).unwrap());
         }
+    }
+}
+
+#[test]
+fn manifests_that_were_written_once_can_be_read() {
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/manifest");
+    for (name, files) in [("published", 2), ("aborted", 2)] {
+        let bytes = std::fs::read(kept.join(name)).unwrap();
+        assert_eq!(Manifest::parse(&bytes, name).unwrap().files.len(), files, "{name}");
+    }
+    for name in ["other_version", "cut_off", "huge_numbers", "deep"] {
+        let error = Manifest::parse(&std::fs::read(kept.join(name)).unwrap(), name).unwrap_err();
+        assert!(error.message.contains(name), "{}", error.message);
     }
 }

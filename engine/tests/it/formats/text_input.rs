@@ -157,6 +157,20 @@ async fn what_is_missing_is_null_and_what_is_empty_is_not_where_null_has_a_text(
 }
 
 #[tokio::test]
+async fn dates_are_read_by_the_pattern_of_their_file() {
+    let options = [("date_format", "%d.%m.%Y"), ("timestamp_format", "%d.%m.%Y %H:%M"), ("on_error", "skip")];
+    let files = Files::with("x.csv", "d,n,t\n31.01.2024,1,01.02.2024 10:05\n,2,\n2024-01-31,3,\n30.02.2024,4,\n").await;
+    let timestamp = DataType::Timestamp(TimeUnit::Microsecond, None);
+    let schema = columns(&[("d", DataType::Date32), ("n", DataType::Int64), ("t", timestamp)]);
+    let rows = files.read_as(&format("CSV", &options), &schema).await.unwrap();
+    assert_eq!(rows, ["2024-01-31|1|2024-02-01T10:05:00", "∅|2|∅"]);
+    let error = files.read_as(&format("CSV", &options[..2]), &schema).await.unwrap_err();
+    for part in ["line 4", "'2024-01-31' in column 'd'", "'%d.%m.%Y'"] {
+        assert!(error.message.contains(part), "no {part}: {}", error.message);
+    }
+}
+
+#[tokio::test]
 async fn rows_are_counted_without_a_column() {
     let csv = format("CSV", &[]);
     let files = Files::with("x.csv", "id,t\n1,a\n2,b\n3,c\n4,d\n").await;
