@@ -205,9 +205,10 @@ fn refuse_same_names(format: FormatName, column: &str, fields: &Fields) -> Resul
     Err(Error::user(format!("{format} cannot hold two values called '{name}'{place}; give one another name with AS")))
 }
 
-/// The same columns, but for dates in milliseconds: Parquet has dates in days only, and would take others for numbers.
+/// The same columns, but for dates in milliseconds and times of day in seconds: Parquet has dates in days only, and times
+/// of day in milliseconds or finer, and would take others for numbers.
 fn parquet_schema(schema: &SchemaRef) -> SchemaRef {
-    if !schema.fields().iter().any(|field| holds_long_dates(field.data_type())) {
+    if !schema.fields().iter().any(|field| is_number_in_parquet(field.data_type())) {
         return Arc::clone(schema);
     }
     let fields: Fields = schema.fields().iter().map(parquet_field).collect();
@@ -220,8 +221,9 @@ fn parquet_field(field: &FieldRef) -> FieldRef {
 
 fn parquet_type(data_type: &DataType) -> DataType {
     match data_type {
-        other if !holds_long_dates(other) => other.clone(),
+        other if !is_number_in_parquet(other) => other.clone(),
         DataType::Date64 => DataType::Date32,
+        DataType::Time32(TimeUnit::Second) => DataType::Time32(TimeUnit::Millisecond),
         DataType::List(item) => DataType::List(parquet_field(item)),
         DataType::LargeList(item) => DataType::LargeList(parquet_field(item)),
         DataType::FixedSizeList(item, size) => DataType::FixedSizeList(parquet_field(item), *size),
@@ -233,6 +235,11 @@ fn parquet_type(data_type: &DataType) -> DataType {
         DataType::RunEndEncoded(_, values) => parquet_type(values.data_type()),
         other => other.clone(),
     }
+}
+
+/// Whether a type has dates or times that Parquet has no name for.
+fn is_number_in_parquet(data_type: &DataType) -> bool {
+    holds(data_type, &|part| matches!(part, DataType::Date64 | DataType::Time32(TimeUnit::Second)))
 }
 
 /// Whether a type has dates in milliseconds.
@@ -327,13 +334,16 @@ mod tests {
     }
 
     #[test]
-    fn parquet_stores_dates_as_dates_wherever_they_are() {
+    fn parquet_stores_dates_and_times_as_such_wherever_they_are() {
         let parquet = |data_type: DataType| {
             let schema = Arc::new(one("x", data_type));
             Format::of(FormatName::Parquet).stored_schema(&schema).field(0).data_type().clone()
         };
         assert_eq!(parquet(DataType::Date64), DataType::Date32);
         assert_eq!(parquet(list(list(DataType::Date64))), list(list(DataType::Date32)));
+        let milliseconds = DataType::Time32(TimeUnit::Millisecond);
+        assert_eq!(parquet(DataType::Time32(TimeUnit::Second)), milliseconds);
+        assert_eq!(parquet(list(DataType::Time32(TimeUnit::Second))), list(milliseconds));
         let record =
             |day| DataType::Struct(vec![Field::new("n", DataType::Int8, true), Field::new("d", day, false)].into());
         assert_eq!(parquet(record(DataType::Date64)), record(DataType::Date32));
