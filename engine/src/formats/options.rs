@@ -239,6 +239,11 @@ fn check_distinct(mut options: CsvOptions) -> Result<FormatOptions> {
             return Err(Error::user(format!("options '{other}' and '{name}' cannot both be '{shown}'")));
         }
     }
+    // The parser would not know where the comment ends, and take all rows behind it for a part of it.
+    if options.comment.is_some() && options.terminator.is_some() {
+        let why = "a comment ends with its line, so that records must end with lines too";
+        return Err(Error::user(format!("options 'comment' and 'terminator' cannot be used together: {why}")));
+    }
     // A bad regular expression is to be told when the table is made, not when it is read.
     options.arrow_format()?;
     Ok(FormatOptions::Csv(Box::new(options)))
@@ -356,6 +361,8 @@ mod tests {
         assert!(says("csv", "delimeter", ";").contains("Did you mean 'delimiter'?"));
         assert!(says("json", "delimiter", ";").contains("sample_size"));
         assert!(says("parquet", "header", "true").contains("it has none"));
+        let both = [("terminator", ";"), ("comment", "#")];
+        assert!(parse("csv", &both).unwrap_err().message.contains("used together"));
         assert!(says("json", "date_format", "%d").contains("to_date"));
         for (key, value) in [
             ("delimiter", "ab"),

@@ -68,7 +68,7 @@ impl Finder {
             states.push(State::Escaped);
         }
         if dialect.comment.is_some() {
-            // A comment ends with its line, whatever records end with.
+            // A comment ends with its line.
             states.push(if before == b'\n' { State::Start } else { State::Comment });
         }
         let guess = |state| Guess {

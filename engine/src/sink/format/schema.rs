@@ -205,8 +205,8 @@ fn refuse_same_names(format: FormatName, column: &str, fields: &Fields) -> Resul
     Err(Error::user(format!("{format} cannot hold two values called '{name}'{place}; give one another name with AS")))
 }
 
-/// The same columns, but for dates in milliseconds and times of day in seconds: Parquet has dates in days only, and times
-/// of day in milliseconds or finer, and would take others for numbers.
+/// The same columns, but for dates in milliseconds and times in seconds: Parquet has dates in days only, and times in
+/// milliseconds or finer, and would take others for numbers.
 fn parquet_schema(schema: &SchemaRef) -> SchemaRef {
     if !schema.fields().iter().any(|field| is_number_in_parquet(field.data_type())) {
         return Arc::clone(schema);
@@ -224,6 +224,7 @@ fn parquet_type(data_type: &DataType) -> DataType {
         other if !is_number_in_parquet(other) => other.clone(),
         DataType::Date64 => DataType::Date32,
         DataType::Time32(TimeUnit::Second) => DataType::Time32(TimeUnit::Millisecond),
+        DataType::Timestamp(TimeUnit::Second, zone) => DataType::Timestamp(TimeUnit::Millisecond, zone.clone()),
         DataType::List(item) => DataType::List(parquet_field(item)),
         DataType::LargeList(item) => DataType::LargeList(parquet_field(item)),
         DataType::FixedSizeList(item, size) => DataType::FixedSizeList(parquet_field(item), *size),
@@ -239,7 +240,8 @@ fn parquet_type(data_type: &DataType) -> DataType {
 
 /// Whether a type has dates or times that Parquet has no name for.
 fn is_number_in_parquet(data_type: &DataType) -> bool {
-    holds(data_type, &|part| matches!(part, DataType::Date64 | DataType::Time32(TimeUnit::Second)))
+    use DataType::{Date64, Time32, Timestamp};
+    holds(data_type, &|part| matches!(part, Date64 | Time32(TimeUnit::Second) | Timestamp(TimeUnit::Second, _)))
 }
 
 /// Whether a type has dates in milliseconds.
@@ -344,6 +346,8 @@ mod tests {
         let milliseconds = DataType::Time32(TimeUnit::Millisecond);
         assert_eq!(parquet(DataType::Time32(TimeUnit::Second)), milliseconds);
         assert_eq!(parquet(list(DataType::Time32(TimeUnit::Second))), list(milliseconds));
+        let moment = |unit| DataType::Timestamp(unit, Some("Europe/Berlin".into()));
+        assert_eq!(parquet(moment(TimeUnit::Second)), moment(TimeUnit::Millisecond));
         let record =
             |day| DataType::Struct(vec![Field::new("n", DataType::Int8, true), Field::new("d", day, false)].into());
         assert_eq!(parquet(record(DataType::Date64)), record(DataType::Date32));
