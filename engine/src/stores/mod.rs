@@ -130,7 +130,11 @@ impl Stores {
             let objects = Arc::clone(&objects);
             async move {
                 let listed = objects.list_with_delimiter(Some(&directory.join(HIDDEN_DIRECTORY))).await;
-                let listed = listed.map_err(|e| classify_store(&e).context(place))?;
+                let listed = match listed {
+                    // The place is a file.
+                    Err(error) if is_not_a_directory(&error) => return Ok((0, false)),
+                    listed => listed.map_err(|e| classify_store(&e).context(place))?,
+                };
                 let sequence = |file: &ObjectMeta| match EntryName::parse(file.location.filename().unwrap_or_default())
                 {
                     EntryName::Manifest(sequence) | EntryName::Published(sequence, _) => (sequence, false),
@@ -223,6 +227,13 @@ impl ObjectStoreRegistry for Stores {
     fn get_store(&self, url: &Url) -> Result<Arc<dyn ObjectStore>, DataFusionError> {
         self.visible(&store_key(url)).map_err(external)
     }
+}
+
+/// Whether a directory was looked for where there is a file.
+fn is_not_a_directory(error: &object_store::Error) -> bool {
+    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    let mut io = causes.filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+    io.any(|cause| cause.kind() == std::io::ErrorKind::NotADirectory)
 }
 
 fn write_local(path: &FilePath, contents: &[u8]) -> std::io::Result<()> {
